@@ -1,0 +1,101 @@
+# mod_dogpile: build, try, test.
+#
+#   make            build the module under build/
+#   make help       list the targets
+#   make demo       see it work: MapServer, httpd, a herd, a slippy map
+#   make test       run every test; ends with a plain total
+#
+# Variables:
+#   V=1                          show the commands
+#   CC=clang                     another compiler
+#   SANITIZE=address,undefined   build and test with sanitizers
+#   APXS=/path/to/apxs           another httpd
+#   DESTDIR=                     for install
+
+APXS ?= apxs
+BUILD := build$(if $(SANITIZE),/sanitize)
+Q := $(if $(V),,@)
+
+# Rooms in dependency order: a room may include only rooms before it.
+# tests/checks/layers.sh reads this line.
+ROOMS := include base grid request policy image lock store flight httpd
+
+LIB_ROOMS := $(filter-out include httpd,$(ROOMS))
+LIB_SRC := $(foreach r,$(LIB_ROOMS),$(wildcard mod_dogpile/$(r)/*.c))
+MOD_SRC := $(wildcard mod_dogpile/httpd/*.c)
+UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+CONTRACT_SRC := $(wildcard tests/contract/test_*.c)
+CONTRACT_LIB := $(filter-out $(CONTRACT_SRC),$(wildcard tests/contract/*.c))
+CHECK_LIB := tests/unit/unit.c
+
+# Asked for only when something is built: a fresh machine has no apxs yet.
+ifeq ($(origin CC),default)
+CC = $(shell $(APXS) -q CC)
+endif
+HTTPD_CPPFLAGS = -I$(shell $(APXS) -q INCLUDEDIR)
+APR_CPPFLAGS = $(shell pkg-config --cflags apr-1 apr-util-1)
+APR_LIBS = $(shell pkg-config --libs apr-1 apr-util-1)
+IMAGE_LIBS = $(shell pkg-config --libs libpng libjpeg zlib)
+LIB_LIBS = $(IMAGE_LIBS) $(shell pkg-config --libs libcrypto) -lm -lpthread
+CHECK_LIBS = $(shell pkg-config --libs check)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Werror
+DP_CPPFLAGS = -D_GNU_SOURCE -Imod_dogpile -Imod_dogpile/include $(APR_CPPFLAGS)
+DP_CFLAGS = -std=gnu11 -g -O2 -fPIC -fvisibility=hidden -pthread $(WARNINGS) \
+            $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+DP_LDFLAGS = $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+
+LIB := $(BUILD)/libdogpile.a
+MODULE := $(BUILD)/modules/mod_dogpile.so
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
+MOD_OBJ := $(MOD_SRC:%.c=$(BUILD)/obj/%.o)
+UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
+CONTRACT_BIN := $(CONTRACT_SRC:tests/%.c=$(BUILD)/tests/%)
+TEST_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CHECK_LIB) $(CONTRACT_LIB))
+
+.PHONY: all
+all: $(MODULE) ## build the module (the default)
+
+$(LIB): $(LIB_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(MODULE): $(MOD_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(CC) -shared $(DP_LDFLAGS) -o $@ $(MOD_OBJ) $(LIB) $(LIB_LIBS) $(APR_LIBS)
+
+$(BUILD)/obj/mod_dogpile/httpd/%.o: DP_CPPFLAGS += $(HTTPD_CPPFLAGS)
+$(BUILD)/obj/tests/%.o: DP_CPPFLAGS += -Itests/unit -Itests/contract
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	$(Q)$(CC) $(DP_CPPFLAGS) $(CPPFLAGS) $(DP_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(DP_LDFLAGS) -o $@ $< $(TEST_OBJ) $(LIB) $(LIB_LIBS) $(APR_LIBS) $(CHECK_LIBS)
+
+.PHONY: unit
+unit: $(UNIT_BIN) ## build and run the unit tests
+	$(Q)for t in $(UNIT_BIN); do $$t || exit 1; done
+
+.PHONY: contract
+contract: $(CONTRACT_BIN) ## build and run the contract tests
+	$(Q)for t in $(CONTRACT_BIN); do $$t || exit 1; done
+
+.PHONY: format
+format: ## lay the C code out as .clang-format says
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+.SECONDARY:
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pictures as bytes: what they are, and cutting them into tiles.
+ *
+ * The bytes come from a network. Every function bounds its work by the
+ * dimensions that the caller expects and says what is wrong in one sentence.
+ * May be called from any thread; no state.
+ */
+#ifndef DP_IMAGE_IMAGE_H
+#define DP_IMAGE_IMAGE_H
+
+#include <apr_pools.h>
+
+#include "grid/metatile.h"
+
+typedef enum dp_image_kind_e {
+    DP_IMAGE_UNKNOWN,
+    DP_IMAGE_PNG,
+    DP_IMAGE_JPEG,
+    DP_IMAGE_GIF,
+    DP_IMAGE_WEBP
+} dp_image_kind_e;
+
+typedef struct dp_image_info_t {
+    dp_image_kind_e kind;
+    int width;
+    int height;
+    int is_complete; /* ends as its format says a whole one ends */
+} dp_image_info_t;
+
+/* The media type, "image/png"; NULL for DP_IMAGE_UNKNOWN. */
+const char *dp_image_media_type(dp_image_kind_e kind);
+
+/* The kind that a media type names ("image/png; mode=8bit", "image/png8",
+ * "image/jpg"), DP_IMAGE_UNKNOWN for any other. */
+dp_image_kind_e dp_image_kind_of(const char *media_type);
+
+/* By magic bytes, header and end marker, without decoding. */
+void dp_image_inspect(dp_image_info_t *info, const void *bytes,
+                      apr_size_t size);
+
+/* An encoded tile, in the pool of the split. */
+typedef struct dp_piece_t {
+    const unsigned char *bytes;
+    apr_size_t size;
+} dp_piece_t;
+
+/*
+ * Cut a PNG or JPEG of exactly width x height pixels into the windows, in
+ * their order. A PNG stays what it is: palette (with its transparency and bit
+ * depth), greyscale, RGB or RGBA, 8 or 16 bit; its pixels are unchanged. A
+ * JPEG keeps its colour space, subsampling and quantisation tables.
+ * APR_SUCCESS; APR_EINVAL when the bytes aren't such a picture (`why` says
+ * how); APR_ENOMEM.
+ */
+apr_status_t dp_image_split(dp_piece_t *pieces, const void *bytes,
+                            apr_size_t size, int width, int height,
+                            const dp_window_t *windows, int nwindows,
+                            const char **why, apr_pool_t *result_pool);
+
+#endif

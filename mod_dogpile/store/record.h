@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The record: one metatile as bytes, the same on disk, in memory shared by
+ * the children, and in a memcached or redis. A header, then the tiles.
+ *
+ * Format 1, little-endian. The first DP_RECORD_FIXED_BYTES bytes are fixed:
+ * magic, format, sizes, write id, key, times; then a table of the tiles, then
+ * texts (media type, kept headers, validators), then a checksum of all that,
+ * then the bodies. Equal tiles (the sea) share one body. The exact layout
+ * stands in record.c and docs/design/store.md.
+ *
+ * A record is parsed from its header alone; bodies are found by offset and
+ * length, which the parser has checked against the record's length.
+ */
+#ifndef DP_STORE_RECORD_H
+#define DP_STORE_RECORD_H
+
+#include <apr_pools.h>
+
+#include "dogpile_store.h"
+
+#define DP_RECORD_FORMAT 1
+/* Bounds of the parser: more is a foreign file. */
+#define DP_RECORD_TILES_MAX 4096
+#define DP_RECORD_HEAD_MAX (512 * 1024)
+#define DP_RECORD_BYTES_MAX (64 * 1024 * 1024)
+#define DP_ETAG_BYTES 16
+
+typedef struct dp_record_tile_t {
+    apr_uint32_t offset; /* from the record's beginning */
+    apr_uint32_t length; /* bytes */
+    unsigned char etag[DP_ETAG_BYTES]; /* the tile's SHA-256, cut */
+} dp_record_tile_t;
+
+/* A kept response header. */
+typedef struct dp_record_header_t {
+    const char *name;
+    const char *value;
+} dp_record_header_t;
+
+/* A record's header, read or to be written. */
+typedef struct dp_record_t {
+    dogpile_digest_t key;
+    dogpile_id_t write_id;
+    apr_time_t created; /* when the fetch began */
+    apr_time_t expires; /* fresh until then */
+    const char *media_type;
+    const char *source_etag;          /* the source's validators, or NULL */
+    const char *source_last_modified;
+    const dp_record_header_t *headers;
+    int nheaders;
+    const dp_record_tile_t *tiles;
+    int ntiles;
+    apr_uint32_t head_bytes; /* where the bodies begin */
+    apr_uint32_t length;     /* of the whole record */
+} dp_record_t;
+
+/* A tile to be written. */
+typedef struct dp_record_body_t {
+    const void *bytes;
+    apr_size_t size;
+} dp_record_body_t;
+
+/*
+ * Write a record: takes key, write_id, times, media_type, validators and
+ * headers from `record`, the tiles from `bodies`, computes ETags, and sets
+ * tiles, ntiles, head_bytes and length. The whole is one block in
+ * result_pool. APR_SUCCESS, or APR_ENOSPC when it would pass one of the
+ * bounds.
+ */
+apr_status_t dp_record_write(unsigned char **bytes, dp_record_t *record,
+                             const dp_record_body_t *bodies, int nbodies,
+                             apr_pool_t *result_pool);
+
+/*
+ * Read the header of a record of `length` bytes of which the first `have` are
+ * at `bytes`. Texts and tiles are copied to the pool. APR_SUCCESS;
+ * APR_INCOMPLETE when more of the beginning is needed (`need` says how much);
+ * APR_EINVAL when it is torn, foreign, of another format, or not the record of
+ * `key` (NULL: any).
+ */
+apr_status_t dp_record_read(dp_record_t *record, const unsigned char *bytes,
+                            apr_size_t have, apr_size_t length,
+                            const dogpile_digest_t *key, apr_size_t *need,
+                            apr_pool_t *result_pool);
+
+#endif
