@@ -54,6 +54,36 @@ int dp_text_double(const char *text, double *value)
     return 1;
 }
 
+int dp_text_duration(const char *text, apr_interval_time_t *usec)
+{
+    static const struct {
+        const char *name;
+        double usec;
+    } units[] = {{"", 1e6},   {"s", 1e6},     {"ms", 1e3},
+                 {"min", 6e7}, {"h", 3.6e9}, {"d", 8.64e10}};
+    apr_size_t size = strspn(text, "+.0123456789");
+    char number[NUMBER_MAX + 1];
+    double value;
+    apr_size_t i;
+
+    if (size > NUMBER_MAX) {
+        return 0;
+    }
+    memcpy(number, text, size);
+    number[size] = '\0';
+    if (!dp_text_double(number, &value)) {
+        return 0;
+    }
+    for (i = 0; i < sizeof(units) / sizeof(*units); i++) {
+        if (strcmp(text + size, units[i].name) == 0) {
+            value *= units[i].usec;
+            *usec = (apr_interval_time_t)(value + 0.5);
+            return value <= 100 * 365 * 8.64e10;
+        }
+    }
+    return 0;
+}
+
 char *dp_text_from_double(char text[DP_TEXT_DOUBLE_BYTES], double value)
 {
     locale_t before = uselocale(c_locale());

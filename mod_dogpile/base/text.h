@@ -8,6 +8,7 @@
 
 #include <apr.h>
 #include <apr_pools.h>
+#include <apr_time.h>
 
 /* A whole number in [min, max], decimal, nothing else in `text`.
  * Returns 1 and sets `value`, or 0. */
@@ -17,6 +18,11 @@ int dp_text_int(const char *text, apr_int64_t min, apr_int64_t max,
 /* A finite decimal number (sign, fraction and exponent allowed; no
  * hexadecimal, infinity or nan), nothing else in `text`. Returns 1 or 0. */
 int dp_text_double(const char *text, double *value);
+
+/* A time as directives write it: a number, fractions allowed, of seconds or of
+ * the unit that follows it (ms, s, min, h, d). Returns 1, or 0 when it is
+ * something else, negative or longer than a hundred years. */
+int dp_text_duration(const char *text, apr_interval_time_t *usec);
 
 /* Room for any dp_text_from_double() result, with its final zero. */
 #define DP_TEXT_DOUBLE_BYTES 32

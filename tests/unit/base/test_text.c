@@ -52,6 +52,32 @@ START_TEST(decimal_numbers_survive_being_written)
 }
 END_TEST
 
+START_TEST(times_are_read_with_their_units)
+{
+    static const struct {
+        const char *text;
+        apr_interval_time_t usec;
+    } good[] = {{"0", 0},
+                {"1.5", 1500000},
+                {"100ms", 100000},
+                {"2min", 120000000},
+                {"1h", APR_INT64_C(3600000000)},
+                {"7d", APR_INT64_C(604800000000)}};
+    static const char *const bad[]
+        = {"", "s", "-1", "1 s", "1m", "1e99", "999999d", "five"};
+    apr_interval_time_t usec;
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        ck_assert(dp_text_duration(good[i].text, &usec));
+        ck_assert_int_eq(usec, good[i].usec);
+    }
+    for (i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        ck_assert_msg(!dp_text_duration(bad[i], &usec), "%s", bad[i]);
+    }
+}
+END_TEST
+
 START_TEST(escapes_are_decoded_or_refused)
 {
     static const char *const bad[] = {"%", "%4", "%zz", "a%00b", "%%41"};
@@ -77,4 +103,4 @@ END_TEST
 UNIT_MAIN("base/text", whole_numbers_are_read_strictly,
           decimal_numbers_are_read_strictly,
           decimal_numbers_survive_being_written,
-          escapes_are_decoded_or_refused, values_are_escaped_for_a_query)
+          times_are_read_with_their_units, escapes_are_decoded_or_refused, values_are_escaped_for_a_query)
