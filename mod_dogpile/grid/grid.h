@@ -65,8 +65,7 @@ const char *dp_grid_check(const dp_grid_t *grid);
 const dp_crs_name_t *dp_grid_crs(const dp_grid_t *grid, const char *name);
 
 /* Columns and rows of a level: as many cells as touch the extent. */
-void dp_grid_size(const dp_grid_t *grid, int z, uint32_t *cols,
-                  uint32_t *rows);
+void dp_grid_size(const dp_grid_t *grid, int z, uint32_t *cols, uint32_t *rows);
 
 /* The rectangle of a cell. */
 dp_bbox_t dp_grid_cell_bbox(const dp_grid_t *grid, const dp_cell_t *cell);

@@ -14,10 +14,15 @@
 #include "dogpile_store.h"
 #include "grid/metatile.h"
 
-/* Bounds on what is read at all; beyond them a request is refused. */
+/* Bounds on what is read at all. A map request beyond them isn't ours: it
+ * passes, or is refused where DogpileUnlisted is deny, because it may hold
+ * parameters that nobody looked at. */
 #define DP_QUERY_MAX_BYTES 8192 /* httpd's own LimitRequestLine is 8190 */
 #define DP_QUERY_MAX_PARAMS 64  /* a GetMap has a dozen */
 #define DP_VALUE_MAX_BYTES 1024 /* of DogpileParams: they go into every key */
+/* Of LAYERS and of STYLES: a GIS project's lists are longer than other
+ * values. */
+#define DP_LAYERS_MAX_BYTES 4096
 
 /* What becomes of a request. */
 typedef enum dp_verdict_e {
@@ -35,11 +40,13 @@ typedef enum dp_reason_e {
     DP_REASON_METHOD,        /* neither GET nor HEAD (set by the caller) */
     DP_REASON_AUTHORIZATION, /* credentials (set by the caller) */
     DP_REASON_REQUEST,       /* not a GetMap of a version that we know */
-    DP_REASON_PARAM,         /* an unlisted parameter */
+    DP_REASON_PARAM,         /* an unlisted parameter, or a value that a server
+                                may read in its own way */
     DP_REASON_DUPLICATE,     /* a parameter given twice */
     DP_REASON_CRS,           /* no grid of ours has that CRS */
     DP_REASON_FORMAT,        /* not an image */
-    DP_REASON_SIZE,          /* more pixels than a metatile may have */
+    DP_REASON_SIZE,          /* more pixels than a metatile may have, or a
+                                query or value beyond the bounds above */
     DP_REASON_OFF_GRID,      /* no cell, and DogpileOffGrid isn't coalesce */
     DP_REASON_MALFORMED,     /* can't be read: broken escapes, no numbers */
     DP_REASON_UNSHAREABLE,   /* the source's answer (set by the caller) */
@@ -55,7 +62,8 @@ typedef enum dp_policy_e {
     DP_POLICY_COALESCE
 } dp_policy_e;
 
-/* DogpileParams: kept, keyed and sent to the source. */
+/* DogpileParams: kept, keyed and sent to the source. A name that the protocol
+ * has itself (LAYERS) has no effect here. */
 typedef struct dp_param_rule_t {
     const char *name;  /* compared without case */
     const char *value; /* when the client doesn't give it, or NULL */
@@ -93,18 +101,19 @@ typedef struct dp_request_t {
     const char *remedy; /* what to write: "DogpileParams MAP"; or NULL */
 
     const char *layers;
-    const char *styles;  /* "" for the defaults */
-    const char *format;  /* media type as asked, lower-case, no blanks; its
-                            parameters stay: MapServer picks the encoder
-                            by them */
+    const char *styles; /* "" for the defaults */
+    const char *format; /* media type as asked, lower-case, no blanks; its
+                           parameters stay: MapServer picks the encoder
+                           by them */
     int transparent;
-    const char *bgcolor; /* "0xFFFFFF" */
+    const char *bgcolor;      /* "0xFFFFFF"; "" when not asked for, and then not
+                                 sent: a map may have a background of its own */
     const dp_param_t *params; /* by name */
     int nparams;
 
     const dp_grid_t *grid;
     dp_cell_t cell;
-    int tile_px;
+    int tile_px;            /* 0 when off-grid */
     dp_metatile_t metatile; /* the block that the cell belongs to */
 
     dp_bbox_t bbox;
