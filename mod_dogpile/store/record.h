@@ -3,11 +3,11 @@
  * The record: one metatile as bytes, the same on disk, in memory shared by
  * the children, and in a memcached or redis. A header, then the tiles.
  *
- * Format 1, little-endian. The first DP_RECORD_FIXED_BYTES bytes are fixed:
- * magic, format, sizes, write id, key, times; then a table of the tiles, then
- * texts (media type, kept headers, validators), then a checksum of all that,
- * then the bodies. Equal tiles (the sea) share one body. The exact layout
- * stands in record.c and docs/design/store.md.
+ * Format 1, little-endian. First a fixed part: magic, format, sizes, write
+ * id, key, times; then a table of the tiles, then texts (media type,
+ * validators, kept headers), then a checksum of all that, then the bodies.
+ * Equal tiles (the sea) share one body. The exact layout stands in
+ * record_layout.h and docs/design/store.md.
  *
  * A record is parsed from its header alone; bodies are found by offset and
  * length, which the parser has checked against the record's length.
@@ -22,13 +22,14 @@
 #define DP_RECORD_FORMAT 1
 /* Bounds of the parser: more is a foreign file. */
 #define DP_RECORD_TILES_MAX 4096
-#define DP_RECORD_HEAD_MAX (512 * 1024)
-#define DP_RECORD_BYTES_MAX (64 * 1024 * 1024)
+#define DP_RECORD_HEADERS_MAX 1024
+#define DP_RECORD_HEAD_MAX 0x80000    /* 512 KiB */
+#define DP_RECORD_BYTES_MAX 0x4000000 /* 64 MiB */
 #define DP_ETAG_BYTES 16
 
 typedef struct dp_record_tile_t {
-    apr_uint32_t offset; /* from the record's beginning */
-    apr_uint32_t length; /* bytes */
+    apr_uint32_t offset;               /* from the record's beginning */
+    apr_uint32_t length;               /* bytes */
     unsigned char etag[DP_ETAG_BYTES]; /* the tile's SHA-256, cut */
 } dp_record_tile_t;
 
@@ -45,7 +46,7 @@ typedef struct dp_record_t {
     apr_time_t created; /* when the fetch began */
     apr_time_t expires; /* fresh until then */
     const char *media_type;
-    const char *source_etag;          /* the source's validators, or NULL */
+    const char *source_etag; /* the source's validators, or NULL */
     const char *source_last_modified;
     const dp_record_header_t *headers;
     int nheaders;
@@ -55,7 +56,7 @@ typedef struct dp_record_t {
     apr_uint32_t length;     /* of the whole record */
 } dp_record_t;
 
-/* A tile to be written. */
+/* A tile to be written; never empty. */
 typedef struct dp_record_body_t {
     const void *bytes;
     apr_size_t size;
@@ -65,8 +66,9 @@ typedef struct dp_record_body_t {
  * Write a record: takes key, write_id, times, media_type, validators and
  * headers from `record`, the tiles from `bodies`, computes ETags, and sets
  * tiles, ntiles, head_bytes and length. The whole is one block in
- * result_pool. APR_SUCCESS, or APR_ENOSPC when it would pass one of the
- * bounds.
+ * result_pool. APR_SUCCESS; APR_ENOSPC when it would pass one of the bounds;
+ * APR_EINVAL for what a reader would refuse: no tile, an empty tile, no write
+ * id, a time before 1970, a control character in a text.
  */
 apr_status_t dp_record_write(unsigned char **bytes, dp_record_t *record,
                              const dp_record_body_t *bodies, int nbodies,

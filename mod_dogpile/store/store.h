@@ -8,6 +8,7 @@
 #ifndef DP_STORE_STORE_H
 #define DP_STORE_STORE_H
 
+#include "store/blob.h"
 #include "store/record.h"
 
 extern const dogpile_store_provider_t dp_store_disk;
@@ -21,12 +22,18 @@ typedef struct dp_found_t {
 /*
  * APR_SUCCESS: `found` is set, in result_pool. APR_NOTFOUND: there is none
  * that can be read; torn and foreign ones are reported once and set aside.
- * Anything else: the store could not be asked; a miss for the caller.
+ * Anything else: the store could not be asked; a miss for the caller. A key
+ * that is on no grid (z < 0) is never found.
  */
 apr_status_t dp_store_look(dogpile_store_t *store, const dogpile_key_t *key,
                            dp_found_t *found, apr_pool_t *result_pool);
 
-/* As the provider's put(). */
+/*
+ * As the provider's put(), of a record of dp_record_write() for that key.
+ * `base` NULL is the zero id: over nothing. APR_EINVAL for what isn't that,
+ * and for a key that is on no grid; APR_ENOSPC for more than
+ * DP_RECORD_BYTES_MAX.
+ */
 apr_status_t dp_store_put(dogpile_store_t *store, const dogpile_key_t *key,
                           const dogpile_id_t *base, const void *bytes,
                           apr_size_t size, apr_pool_t *scratch_pool);
