@@ -35,7 +35,8 @@ const char *dp_image_media_type(dp_image_kind_e kind);
  * "image/jpg"), DP_IMAGE_UNKNOWN for any other. */
 dp_image_kind_e dp_image_kind_of(const char *media_type);
 
-/* By magic bytes, header and end marker, without decoding. */
+/* By magic bytes, header and end marker, without decoding. A side is 0 where
+ * the header doesn't tell. Bytes behind the end don't matter. */
 void dp_image_inspect(dp_image_info_t *info, const void *bytes,
                       apr_size_t size);
 
@@ -49,7 +50,9 @@ typedef struct dp_piece_t {
  * Cut a PNG or JPEG of exactly width x height pixels into the windows, in
  * their order. A PNG stays what it is: palette (with its transparency and bit
  * depth), greyscale, RGB or RGBA, 8 or 16 bit; its pixels are unchanged. A
- * JPEG keeps its colour space, subsampling and quantisation tables.
+ * JPEG keeps its colour space, subsampling and quantisation tables; if all
+ * windows begin at corners of its coded blocks (at multiples of 16 pixels,
+ * usually), it loses nothing either. On failure all pieces are empty.
  * APR_SUCCESS; APR_EINVAL when the bytes aren't such a picture (`why` says
  * how); APR_ENOMEM.
  */
