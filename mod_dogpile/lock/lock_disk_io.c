@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Small steps on the disk locker's files: open, read, write, ask the file
+ * server for the time, and try again within a deadline.
+ *
+ * Called by the files that exclude others from a bucket, from any thread; no
+ * state. The invariant: no result here is APR_EEXIST or APR_NOTFOUND, which
+ * mean something else to a locker's caller, and a failure is never
+ * APR_SUCCESS, whatever errno says.
+ */
+#include "lock/lock_disk_io.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* Pauses between two tries grow to this. */
+#define PAUSE_MAX_USEC 16000
+
+apr_status_t dp_io_failure(void)
+{
+    return errno == 0 || errno == EEXIST ? APR_EGENERAL : errno;
+}
+
+dp_patience_t dp_patience_make(apr_interval_time_t wait_usec)
+{
+    dp_patience_t patience = {dp_clock_now(&dp_clock_monotonic) + wait_usec,
+                              1000};
+
+    return patience;
+}
+
+int dp_patience_pause(dp_patience_t *patience)
+{
+    apr_int64_t now = dp_clock_now(&dp_clock_monotonic);
+    struct timespec pause = {0, 0};
+
+    if (now >= patience->deadline) {
+        return 0;
+    }
+    pause.tv_nsec =
+        1000
+        * (long)(patience->pause_usec / 2 + now % (patience->pause_usec / 2));
+    nanosleep(&pause, NULL);
+    if (patience->pause_usec < PAUSE_MAX_USEC) {
+        patience->pause_usec *= 2;
+    }
+    return 1;
+}
+
+int dp_io_is_passing(apr_status_t status)
+{
+    return status == EAGAIN || status == EACCES;
+}
+
+/* A new file belongs to whom the directory belongs to and may be used by
+ * whom the directory lets in, also when an operator's root made it. */
+static apr_status_t adopt(int fd, const char *directory)
+{
+    struct stat info;
+
+    if (stat(directory, &info) != 0) {
+        return dp_io_failure();
+    }
+    if (geteuid() == 0 && fchown(fd, info.st_uid, info.st_gid) != 0) {
+        return dp_io_failure();
+    }
+    if ((info.st_mode & S_IWGRP) && fchmod(fd, 0660) != 0) {
+        return dp_io_failure();
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t dp_io_open(int *fd, const char *path, const char *directory)
+{
+    apr_status_t status;
+
+    *fd = open(path, O_RDWR | DP_IO_FLAGS);
+    if (*fd >= 0) {
+        return APR_SUCCESS;
+    }
+    if (errno != ENOENT) {
+        return dp_io_failure();
+    }
+    *fd = open(path, O_RDWR | O_CREAT | O_EXCL | DP_IO_FLAGS, 0600);
+    if (*fd < 0) {
+        return errno == EEXIST ? EAGAIN : dp_io_failure();
+    }
+    status = adopt(*fd, directory);
+    if (status != APR_SUCCESS) {
+        close(*fd);
+    }
+    return status;
+}
+
+/* Both times at once, which whoever may write may do (utimensat(2)); one
+ * alone needs the owner. */
+apr_status_t dp_io_touch(apr_time_t *now, int fd)
+{
+    struct stat info;
+
+    if (futimens(fd, NULL) != 0 || fstat(fd, &info) != 0) {
+        return dp_io_failure();
+    }
+    *now = apr_time_from_sec((apr_time_t)info.st_mtim.tv_sec)
+           + info.st_mtim.tv_nsec / 1000;
+    return APR_SUCCESS;
+}
+
+apr_status_t dp_io_read(const char **bytes, apr_size_t *size, int fd,
+                        apr_size_t max, apr_pool_t *result_pool)
+{
+    struct stat info;
+    apr_size_t room;
+    char *text;
+    ssize_t got;
+
+    if (fstat(fd, &info) != 0) {
+        return dp_io_failure();
+    }
+    room = info.st_size > (off_t)max ? max + 1 : (apr_size_t)info.st_size;
+    text = apr_palloc(result_pool, room + 1);
+    *bytes = text;
+    *size = 0;
+    while (*size < room) {
+        got = pread(fd, text + *size, room - *size, (off_t)*size);
+        if (got < 0 && errno != EINTR) {
+            return dp_io_failure();
+        }
+        if (got == 0) {
+            break;
+        }
+        *size += got > 0 ? (apr_size_t)got : 0;
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t dp_io_write(int fd, const char *bytes, apr_size_t size)
+{
+    apr_size_t done = 0;
+    ssize_t put;
+
+    while (done < size) {
+        put = pwrite(fd, bytes + done, size - done, (off_t)done);
+        if (put < 0 && errno != EINTR) {
+            return dp_io_failure();
+        }
+        done += put > 0 ? (apr_size_t)put : 0;
+    }
+    return ftruncate(fd, (off_t)size) == 0 ? APR_SUCCESS : dp_io_failure();
+}

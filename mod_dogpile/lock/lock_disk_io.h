@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Small steps on the disk locker's files. Results: APR_SUCCESS or a reason
+ * that is neither APR_EEXIST nor APR_NOTFOUND.
+ */
+#ifndef DP_LOCK_LOCK_DISK_IO_H
+#define DP_LOCK_LOCK_DISK_IO_H
+
+#include <apr_pools.h>
+#include <apr_time.h>
+#include <fcntl.h>
+
+/* Every open here. Non-blocking, so that a pipe put there can't hold us. */
+#define DP_IO_FLAGS (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+
+/* errno as such a result. */
+apr_status_t dp_io_failure(void);
+
+/* Tries that share one deadline. */
+typedef struct dp_patience_t {
+    apr_int64_t deadline; /* monotonic, microseconds */
+    apr_interval_time_t pause_usec;
+} dp_patience_t;
+
+dp_patience_t dp_patience_make(apr_interval_time_t wait_usec);
+
+/* Pause before another try, or return 0 when the time is up. Jittered by the
+ * clock's last digits, so that those who met once don't meet again. */
+int dp_patience_pause(dp_patience_t *patience);
+
+/* Is a result worth another try? EAGAIN is, and EACCES, since a colleague of
+ * the group may have made the file and be about to open it to the group. */
+int dp_io_is_passing(apr_status_t status);
+
+/* Open a file in `directory` to read and write. Where there is none it is
+ * made, for whom the directory is. EAGAIN: someone else just made it. */
+apr_status_t dp_io_open(int *fd, const char *path, const char *directory);
+
+/* Touch the file: what time is it where the file is? */
+apr_status_t dp_io_touch(apr_time_t *now, int fd);
+
+/* Up to max + 1 bytes, so that a file that is too large can be told. */
+apr_status_t dp_io_read(const char **bytes, apr_size_t *size, int fd,
+                        apr_size_t max, apr_pool_t *result_pool);
+
+/* Make `bytes` the file's whole content. On failure it may be any mixture. */
+apr_status_t dp_io_write(int fd, const char *bytes, apr_size_t size);
+
+#endif

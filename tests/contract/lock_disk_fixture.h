@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk locker to test with, and hands on its files.
+ */
+#ifndef DP_TESTS_LOCK_DISK_FIXTURE_H
+#define DP_TESTS_LOCK_DISK_FIXTURE_H
+
+#include "locker_contract.h"
+
+/* The user of last resort on every system. */
+#define LOCK_DISK_NOBODY 65534
+
+extern const contract_locker_t lock_disk_contract;
+
+/* The test's lock directory, below one that everybody may pass. It need not
+ * exist yet. */
+const char *lock_disk_directory(void);
+
+/* Where the leases on a key are. */
+const char *lock_disk_bucket(const dogpile_lock_key_t *key);
+
+/* A configuration, and a locker, whose leases don't end. */
+dogpile_locker_conf_t *lock_disk_conf(void);
+dogpile_locker_t *lock_disk_locker(void);
+
+/* Write a file. */
+void lock_disk_put(const char *path, const char *bytes, apr_size_t size);
+
+/* For a while, where we are root, a member of that group and nobody else. */
+void lock_disk_be_nobody(gid_t group);
+void lock_disk_be_root(void);
+
+#endif
