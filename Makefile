@@ -24,9 +24,20 @@ LIB_ROOMS := $(filter-out include httpd,$(ROOMS))
 LIB_SRC := $(foreach r,$(LIB_ROOMS),$(wildcard mod_dogpile/$(r)/*.c))
 MOD_SRC := $(wildcard mod_dogpile/httpd/*.c)
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 CONTRACT_SRC := $(wildcard tests/contract/test_*.c)
 CONTRACT_LIB := $(filter-out $(CONTRACT_SRC),$(wildcard tests/contract/*.c))
 CHECK_LIB := tests/unit/unit.c
+REPLAY_LIB := tests/fuzz/standalone.c
+
+# Debian's packages: to build, and to run the demo and the tests.
+DEB_BUILD := gcc libc6-dev pkg-config apache2-dev libapr1-dev \
+             libaprutil1-dev libssl-dev libpng-dev libjpeg62-turbo-dev \
+             zlib1g-dev
+DEB_DEMO := apache2-bin cgi-mapserver libjs-leaflet fonts-dejavu-core python3 \
+            util-linux
+DEB_TEST := check python3-pytest python3-pil python3-numpy curl openssl \
+            clang-format binutils
 
 # Asked for only when something is built: a fresh machine has no apxs yet.
 ifeq ($(origin CC),default)
@@ -38,6 +49,10 @@ APR_LIBS = $(shell pkg-config --libs apr-1 apr-util-1)
 IMAGE_LIBS = $(shell pkg-config --libs libpng libjpeg zlib)
 LIB_LIBS = $(IMAGE_LIBS) $(shell pkg-config --libs libcrypto) -lm -lpthread
 CHECK_LIBS = $(shell pkg-config --libs check)
+
+MODULE_DIR = $(shell $(APXS) -q LIBEXECDIR)
+INCLUDE_DIR = $(shell $(APXS) -q INCLUDEDIR)
+CONF_DIR = $(shell $(APXS) -q SYSCONFDIR)/mods-available
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Werror
@@ -52,6 +67,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 MOD_OBJ := $(MOD_SRC:%.c=$(BUILD)/obj/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CONTRACT_BIN := $(CONTRACT_SRC:tests/%.c=$(BUILD)/tests/%)
+FUZZ_BIN := $(FUZZ_SRC:tests/%.c=$(BUILD)/tests/%)
 TEST_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CHECK_LIB) $(CONTRACT_LIB))
 
 .PHONY: all
@@ -76,6 +92,39 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(DP_LDFLAGS) -o $@ $< $(TEST_OBJ) $(LIB) $(LIB_LIBS) $(APR_LIBS) $(CHECK_LIBS)
+
+$(FUZZ_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o \
+             $(REPLAY_LIB:%.c=$(BUILD)/obj/%.o) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(DP_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LIB_LIBS) $(APR_LIBS)
+
+.PHONY: deps
+deps: ## install what is missing of Debian's packages
+	$(Q)tests/tools/deps.sh $(DEB_BUILD) $(DEB_DEMO) $(DEB_TEST)
+
+.PHONY: demo
+demo: deps ## see it work; ONCE=1 stops after the herd, PORT= moves it
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)ONCE=$(ONCE) PORT=$(PORT) /usr/bin/python3 tests/tools/demo.py --build build --module $(MODULE)
+
+# The packages must be there before make asks pkg-config for their flags.
+.PHONY: test
+test: deps ## run every test; ends with a plain total
+	$(Q)$(MAKE) --no-print-directory test-binaries
+	$(Q)BUILD="$(BUILD)" UNIT="$(UNIT_BIN)" CONTRACT="$(CONTRACT_BIN)" \
+	    FUZZ="$(FUZZ_BIN)" SANITIZE="$(SANITIZE)" tests/run.sh
+
+.PHONY: test-binaries
+test-binaries: all $(UNIT_BIN) $(CONTRACT_BIN) $(FUZZ_BIN)
+
+.PHONY: install
+install: all ## install module, configuration and headers where Debian's are
+	install -d $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR) \
+	    $(DESTDIR)$(INCLUDE_DIR)/mod_dogpile
+	install -m 644 $(MODULE) $(DESTDIR)$(MODULE_DIR)
+	install -m 644 conf/dogpile.load conf/dogpile.conf $(DESTDIR)$(CONF_DIR)
+	install -m 644 mod_dogpile/include/*.h \
+	    $(DESTDIR)$(INCLUDE_DIR)/mod_dogpile
 
 .PHONY: unit
 unit: $(UNIT_BIN) ## build and run the unit tests

@@ -59,7 +59,7 @@ int dp_text_duration(const char *text, apr_interval_time_t *usec)
     static const struct {
         const char *name;
         double usec;
-    } units[] = {{"", 1e6},   {"s", 1e6},     {"ms", 1e3},
+    } units[] = {{"", 1e6},    {"s", 1e6},   {"ms", 1e3},
                  {"min", 6e7}, {"h", 3.6e9}, {"d", 8.64e10}};
     apr_size_t size = strspn(text, "+.0123456789");
     char number[NUMBER_MAX + 1];

@@ -65,11 +65,11 @@ typedef struct dogpile_holder_t {
     dogpile_id_t token;
     dogpile_id_t store_id;
     dogpile_lock_mode_e mode;
-    const char *host;                /* host id, "" where unknown */
-    const char *label;               /* what for, "" where unknown */
-    apr_int64_t pid;                 /* on that host; 0 where unknown */
-    apr_interval_time_t age_usec;    /* since it was acquired */
-    apr_interval_time_t left_usec;   /* until it ends if not renewed */
+    const char *host;              /* host id, "" where unknown */
+    const char *label;             /* what for, "" where unknown */
+    apr_int64_t pid;               /* on that host; 0 where unknown */
+    apr_interval_time_t age_usec;  /* since it was acquired */
+    apr_interval_time_t left_usec; /* until it ends if not renewed */
 } dogpile_holder_t;
 
 /* What a probe saw. */
@@ -182,8 +182,8 @@ struct dogpile_locker_provider_t {
                          void *baton, apr_pool_t *scratch_pool);
 
     /* Rows for the status page: where, how healthy. May be NULL. */
-    void (*describe)(dogpile_locker_t *locker, dogpile_row_fn *row,
-                     void *baton, apr_pool_t *scratch_pool);
+    void (*describe)(dogpile_locker_t *locker, dogpile_row_fn *row, void *baton,
+                     apr_pool_t *scratch_pool);
 };
 
 #endif

@@ -73,9 +73,9 @@ typedef struct dogpile_blob_t {
 #define DOGPILE_BLOB_HEAD 4096
 
 typedef struct dogpile_store_conf_t {
-    const char *where;          /* after "disk:", "memcache:" or "redis:" */
-    apr_int64_t limit_bytes;    /* limit=, 0 for none */
-    apr_uid_t uid;              /* who will use it, for prepare */
+    const char *where;       /* after "disk:", "memcache:" or "redis:" */
+    apr_int64_t limit_bytes; /* limit=, 0 for none */
+    apr_uid_t uid;           /* who will use it, for prepare */
     apr_gid_t gid;
     const dogpile_log_t *log;
 } dogpile_store_conf_t;

@@ -56,7 +56,6 @@ typedef struct dogpile_log_t {
 } dogpile_log_t;
 
 /* Receives one line of a status report; both texts are copied by the callee. */
-typedef void dogpile_row_fn(void *baton, const char *label,
-                            const char *value);
+typedef void dogpile_row_fn(void *baton, const char *label, const char *value);
 
 #endif

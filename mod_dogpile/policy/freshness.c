@@ -112,8 +112,8 @@ static void read_directives(directives_t *directives, const char *text)
 static apr_int64_t expires_after(const dp_answer_fields_t *fields)
 {
     apr_time_t expires = apr_date_parse_http(fields->expires);
-    apr_time_t date
-        = fields->date ? apr_date_parse_http(fields->date) : APR_DATE_BAD;
+    apr_time_t date =
+        fields->date ? apr_date_parse_http(fields->date) : APR_DATE_BAD;
 
     if (expires == APR_DATE_BAD) {
         return 0;
@@ -121,7 +121,7 @@ static apr_int64_t expires_after(const dp_answer_fields_t *fields)
     if (date == APR_DATE_BAD) {
         date = apr_time_now();
     }
-    return apr_time_sec(expires - date);
+    return expires > date ? apr_time_sec(expires - date) : 0;
 }
 
 static apr_int64_t lifetime_of(const directives_t *directives,
@@ -152,9 +152,9 @@ void dp_freshness_read(dp_freshness_t *freshness,
     lifetime = lifetime_of(&directives, fields);
     age = fields->age ? seconds_of(fields->age, strlen(fields->age)) : 0;
 
-    freshness->is_shareable
-        = !directives.forbids_sharing
-          && (fields->vary == NULL || strchr(fields->vary, '*') == NULL);
+    freshness->is_shareable =
+        !directives.forbids_sharing
+        && (fields->vary == NULL || strchr(fields->vary, '*') == NULL);
     freshness->is_explicit = lifetime >= 0;
     if (age > 0) {
         lifetime -= age;

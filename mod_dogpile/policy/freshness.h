@@ -22,8 +22,8 @@ typedef struct dp_answer_fields_t {
 } dp_answer_fields_t;
 
 typedef struct dp_freshness_t {
-    int is_shareable; /* 0: private, no-store, or Vary: *  */
-    int is_explicit;  /* the source gave a lifetime */
+    int is_shareable;                  /* 0: private, no-store, or Vary: *  */
+    int is_explicit;                   /* the source gave a lifetime */
     apr_interval_time_t lifetime_usec; /* what is left of it; 0 or more */
 } dp_freshness_t;
 

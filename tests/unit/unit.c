@@ -56,8 +56,8 @@ static apr_status_t remove_tree(void *path)
 const char *unit_tempdir(void)
 {
     const char *base = getenv("TMPDIR");
-    char *path = apr_psprintf(unit_pool, "%s/dogpile-unit-XXXXXX",
-                              base ? base : "/tmp");
+    char *path =
+        apr_psprintf(unit_pool, "%s/dogpile-unit-XXXXXX", base ? base : "/tmp");
 
     ck_assert_ptr_nonnull(mkdtemp(path));
     apr_pool_cleanup_register(unit_pool, path, remove_tree,

@@ -7,8 +7,8 @@
 
 START_TEST(whole_numbers_are_read_strictly)
 {
-    static const char *const bad[] = {"",   "-",    " 1",  "1 ",
-                                      "+1", "0x10", "1.0", "9999999999999999999"};
+    static const char *const bad[] = {
+        "", "-", " 1", "1 ", "+1", "0x10", "1.0", "9999999999999999999"};
     apr_int64_t value;
     apr_size_t i;
 
@@ -23,8 +23,8 @@ END_TEST
 
 START_TEST(decimal_numbers_are_read_strictly)
 {
-    static const char *const bad[] = {"",    "inf", "nan",  "0x1p3", "1,5",
-                                      "1e999", "1e", " 1.0", "1.0 "};
+    static const char *const bad[] = {"",      "inf", "nan",  "0x1p3", "1,5",
+                                      "1e999", "1e",  " 1.0", "1.0 "};
     double value;
     apr_size_t i;
 
@@ -38,8 +38,8 @@ END_TEST
 
 START_TEST(decimal_numbers_survive_being_written)
 {
-    static const double values[] = {0.1, 20037508.342789244, -90, 1.0 / 3,
-                                    0.703125, 1e-9};
+    static const double values[] = {0.1,     20037508.342789244, -90,
+                                    1.0 / 3, 0.703125,           1e-9};
     char text[DP_TEXT_DOUBLE_BYTES];
     double back;
     apr_size_t i;
@@ -63,8 +63,8 @@ START_TEST(times_are_read_with_their_units)
                 {"2min", 120000000},
                 {"1h", APR_INT64_C(3600000000)},
                 {"7d", APR_INT64_C(604800000000)}};
-    static const char *const bad[]
-        = {"", "s", "-1", "1 s", "1m", "1e99", "999999d", "five"};
+    static const char *const bad[] = {"",   "s",    "-1",      "1 s",
+                                      "1m", "1e99", "999999d", "five"};
     apr_interval_time_t usec;
     apr_size_t i;
 
@@ -103,4 +103,5 @@ END_TEST
 UNIT_MAIN("base/text", whole_numbers_are_read_strictly,
           decimal_numbers_are_read_strictly,
           decimal_numbers_survive_being_written,
-          times_are_read_with_their_units, escapes_are_decoded_or_refused, values_are_escaped_for_a_query)
+          times_are_read_with_their_units, escapes_are_decoded_or_refused,
+          values_are_escaped_for_a_query)

@@ -60,10 +60,10 @@ START_TEST(what_the_source_says_is_read)
                       (int)i);
         ck_assert_msg(freshness.is_explicit == rows[i].is_explicit, "row %d",
                       (int)i);
-        ck_assert_msg(seconds == rows[i].seconds
-                          || (seconds > 2147483646
-                              && rows[i].seconds == 2147483647),
-                      "row %d: %d", (int)i, (int)seconds);
+        ck_assert_msg(
+            seconds == rows[i].seconds
+                || (seconds > 2147483646 && rows[i].seconds == 2147483647),
+            "row %d: %d", (int)i, (int)seconds);
     }
 }
 END_TEST

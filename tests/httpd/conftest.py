@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the tests against a real httpd; docs/TESTING.md explains."""
+import os
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from pydogpile.mapserver import MapServer  # noqa: E402
+from pydogpile.server import USER, Httpd  # noqa: E402
+from pydogpile.upstream import Upstream  # noqa: E402
+
+
+@pytest.fixture
+def upstream():
+    """A scripted WMS."""
+    source = Upstream()
+    yield source
+    source.stop()
+    assert source.late == 0, "requests were held beyond the deadline"
+
+
+@pytest.fixture
+def make_httpd(upstream):
+    """Builds httpds; afterwards ends them and reads their error logs.
+
+    Their configuration may say ${UPSTREAM}, the port of the scripted WMS.
+    """
+    made = []
+
+    def make(conf="", define=None, **options):
+        names = {"UPSTREAM": upstream.port, **(define or {})}
+        made.append(Httpd(conf, define=names, **options))
+        return made[-1]
+
+    yield make
+    upstream.release()
+    for server in made:
+        server.stop()
+    problems = [line for server in made for line in server.problems()]
+    for server in made:
+        server.remove()
+    if problems:
+        pytest.fail("httpd's error log:\n" + "\n".join(problems),
+                    pytrace=False)
+
+
+@pytest.fixture
+def httpd(make_httpd):
+    """make_httpd, started."""
+    return lambda *args, **options: make_httpd(*args, **options).start()
+
+
+@pytest.fixture
+def shared_dir():
+    """A folder that httpds share: a store, lock files."""
+    path = tempfile.mkdtemp(prefix="dogpile-shared-")
+    os.chmod(path, 0o755)
+    if os.geteuid() == 0:
+        shutil.chown(path, USER, USER)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def mapserver():
+    """The demo's map, rendered by the real MapServer."""
+    source = MapServer()
+    try:
+        yield source.start()
+    finally:
+        source.stop()
+    problems = source.httpd.problems()
+    source.httpd.remove()
+    assert not problems, problems

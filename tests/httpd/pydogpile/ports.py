@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loopback ports that nobody listens on."""
+import random
+import socket
+
+# Below the range from which the kernel takes the ports of clients.
+FIRST, LAST = 12000, 32000
+
+LISTEN, TIME_WAIT = "0A", "06"  # in /proc/net/tcp
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def accepts(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def connections(port):
+    """How many connections the server at that port hasn't closed yet."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    return sum(int(row[1].partition(":")[2], 16) == port
+               and row[3] not in (LISTEN, TIME_WAIT) for row in rows)
+
+
+def free():
+    while True:
+        port = random.SystemRandom().randrange(FIRST, LAST)
+        if is_free(port):
+            return port
