@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Joining, waiting, leaving: what request threads do with a flight.
+ *
+ * The first join of a child starts its threads: a child that never has to wait
+ * has none. A waiter belongs to its request; all of its members are guarded by
+ * the mutex but `local`, which doesn't change. The invariant: a waiter looks at
+ * the table with the mutex held before it sleeps, and whoever lands a flight
+ * takes the mutex afterwards, so no landing is missed.
+ */
+#include "flight/flight_priv.h"
+
+#include <signal.h>
+
+#include "base/log.h"
+
+static dp_waiter_t *add_waiter_locked(dp_local_t *local, apr_pool_t *pool)
+{
+    dp_waiter_t *waiter = apr_pcalloc(pool, sizeof(*waiter));
+
+    waiter->local = local;
+    dp_cond_make(&waiter->cond);
+    waiter->next = local->waiters;
+    if (waiter->next != NULL) {
+        waiter->next->previous = waiter;
+    }
+    local->waiters = waiter;
+    return waiter;
+}
+
+static void remove_waiter_locked(dp_waiter_t *waiter)
+{
+    if (waiter->previous != NULL) {
+        waiter->previous->next = waiter->next;
+    }
+    else {
+        waiter->local->waiters = waiter->next;
+    }
+    if (waiter->next != NULL) {
+        waiter->next->previous = waiter->previous;
+    }
+    pthread_cond_destroy(&waiter->cond);
+}
+
+static dp_join_e join_locked(dp_flights_t *flights, const dogpile_digest_t *key,
+                             uint64_t source, dp_make_job_fn *make_job,
+                             void *baton, dp_waiter_t **waiter,
+                             apr_pool_t *pool)
+{
+    dp_ticket_t ticket;
+    dp_local_t *local;
+    dp_join_e how = dp_table_join(flights->shared->table, flights->slot, key,
+                                  source, &ticket);
+
+    if (how == DP_JOIN_FULL) {
+        return how;
+    }
+    local = dp_local_find_locked(flights, &ticket);
+    if (local == NULL) {
+        local = dp_local_make_locked(flights, &ticket, make_job, baton);
+    }
+    *waiter = add_waiter_locked(local, pool);
+    if (how != DP_JOIN_WAITER) {
+        dp_count(flights->shared->counters, how == DP_JOIN_LEADER
+                                                ? DP_COUNT_flights_begun
+                                                : DP_COUNT_takeovers);
+        dp_dispatch_locked(local);
+        return DP_JOIN_LEADER;
+    }
+    if (!dp_local_leads(local) && local->waiters->next == NULL) {
+        /* The first here to wait for another child: watch its life. */
+        dp_kick(flights->shared, flights->slot);
+    }
+    return DP_JOIN_WAITER;
+}
+
+static void start_locked(dp_flights_t *flights)
+{
+    apr_status_t rv = dp_waker_make(flights);
+
+    if (rv == APR_SUCCESS) {
+        rv = dp_fetcher_start_locked(flights);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_thread_create(&flights->keeper, NULL, dp_keeper_main, flights,
+                               flights->pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_thread_create(&flights->waker, NULL, dp_waker_main, flights,
+                               flights->pool);
+    }
+    flights->is_started = 1;
+    if (rv != APR_SUCCESS) {
+        flights->is_stopping = 1;
+        dp_log(flights->conf->log, DOGPILE_LOG_ERROR, 501, rv,
+               "can't start the module's threads: this child answers 503 to "
+               "whoever would have to wait");
+    }
+}
+
+dp_join_e dp_flight_join(dp_flights_t *flights, const dogpile_digest_t *key,
+                         uint64_t source, dp_make_job_fn *make_job, void *baton,
+                         dp_waiter_t **waiter, apr_pool_t *pool)
+{
+    dp_join_e how = DP_JOIN_FULL;
+    sigset_t all;
+    sigset_t before;
+
+    *waiter = NULL;
+    /* Threads that the module starts take no signals: those are the MPM's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    dp_flights_lock(flights);
+    if (!flights->is_started) {
+        start_locked(flights);
+    }
+    if (!flights->is_stopping) {
+        how = join_locked(flights, key, source, make_job, baton, waiter, pool);
+    }
+    dp_flights_unlock(flights);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return how;
+}
+
+static int has_landed(dp_waiter_t *waiter)
+{
+    return dp_table_look(waiter->local->flights->shared->table,
+                         &waiter->local->ticket, NULL)
+           == DP_FLIGHT_LANDED;
+}
+
+int dp_flight_wait(dp_waiter_t *waiter, apr_time_t until, int max_blocked)
+{
+    dp_flights_t *flights = waiter->local->flights;
+    int landed;
+
+    if (has_landed(waiter)) {
+        return 1;
+    }
+    if (!dp_table_block(flights->shared->table, flights->slot, max_blocked)) {
+        return 0;
+    }
+    dp_flights_lock(flights);
+    while (!waiter->is_woken && !has_landed(waiter)) {
+        apr_interval_time_t left = until - dp_clock_now(flights->conf->clock);
+
+        if (left <= 0) {
+            break;
+        }
+        dp_cond_wait(&waiter->cond, &flights->mutex, left);
+    }
+    dp_flights_unlock(flights);
+    landed = has_landed(waiter);
+    dp_table_unblock(flights->shared->table, flights->slot);
+    return landed;
+}
+
+int dp_flight_outcome(dp_waiter_t *waiter, dp_outcome_t *outcome)
+{
+    return dp_table_look(waiter->local->flights->shared->table,
+                         &waiter->local->ticket, outcome)
+           == DP_FLIGHT_LANDED;
+}
+
+apr_status_t dp_flight_read(dp_waiter_t *waiter, apr_size_t offset, void *bytes,
+                            apr_size_t size)
+{
+    return dp_landing_read(&waiter->local->flights->shared->landing,
+                           waiter->local->ticket.index, offset, bytes, size);
+}
+
+void dp_flight_leave(dp_waiter_t *waiter)
+{
+    dp_local_t *local = waiter->local;
+    dp_flights_t *flights = local->flights;
+    dp_ticket_t ticket = local->ticket;
+    int must_clear;
+
+    dp_flights_lock(flights);
+    remove_waiter_locked(waiter);
+    must_clear = dp_table_leave(flights->shared->table, flights->slot, &ticket);
+    dp_local_free_if_unused_locked(local);
+    dp_flights_unlock(flights);
+    if (must_clear) {
+        dp_clear_place(flights, &ticket);
+    }
+}

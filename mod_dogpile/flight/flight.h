@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Flights: at most one piece of work for a key at a time, for all who want its
+ * result, in all processes and, through a locker, on all hosts.
+ *
+ * A request that finds nothing fresh in the store joins the flight of its key,
+ * waits, reads the outcome and leaves:
+ *
+ *     dp_flight_join()  ->  dp_flight_wait()  ->  dp_flight_outcome()
+ *                                             ->  dp_flight_read()
+ *                                             ->  dp_flight_leave()
+ *
+ * Whoever joins first leads, which gives it no other duty than having
+ * described the work (dp_job_t): the child's own threads do it, so it goes on
+ * when any client leaves. The steps of a flight, in run.c:
+ *
+ *     a. take the locker's exclusive lock; while it is someone else's, the
+ *        keeper thread looks now and then, and no other thread is held;
+ *     b. look in the store again: another host may just have finished;
+ *     c. when the source has a place free, fetch; d. validate and split;
+ *     e. land: wake every waiter; f. store; release the lock.
+ *
+ * Waiters are answered from the landing area, so a slow or full store delays
+ * nobody.
+ *
+ * This room knows lockers by their contract, the store and the source as three
+ * callbacks, and time as a clock. All functions may be called from any thread
+ * of the child.
+ */
+#ifndef DP_FLIGHT_FLIGHT_H
+#define DP_FLIGHT_FLIGHT_H
+
+#include <apr_pools.h>
+#include <apr_thread_proc.h>
+
+#include "base/clock.h"
+#include "dogpile_locker.h"
+#include "flight/counters.h"
+#include "flight/landing.h"
+#include "flight/table.h"
+
+typedef struct dp_flights_t dp_flights_t; /* of one child */
+typedef struct dp_waiter_t dp_waiter_t;   /* a request in a flight */
+
+/* What a look in the store or a fetch brought. */
+typedef struct dp_catch_t {
+    dp_outcome_t outcome;
+    const void *bytes; /* the record, outcome.length bytes, of an outcome
+                          DP_OUTCOME_RECORD */
+    int is_storable;
+} dp_catch_t;
+
+/*
+ * What a flight has others do. Called on a fetcher thread, one at a time for
+ * a job, with the job's baton; results live in the pool given.
+ */
+typedef struct dp_work_t {
+    /* Step b. APR_SUCCESS: a fresh record. APR_NOTFOUND: none. In both cases
+     * `base` is the write id that was seen, or none. */
+    apr_status_t (*look)(void *baton, dp_catch_t *found, dogpile_id_t *base,
+                         apr_pool_t *pool);
+    /* Steps c and d. Always sets the outcome. */
+    void (*produce)(void *baton, apr_thread_t *thread, dp_catch_t *made,
+                    apr_pool_t *pool);
+    /* Step f, over the version `base`. */
+    void (*keep)(void *baton, const dp_catch_t *made, const dogpile_id_t *base,
+                 apr_pool_t *pool);
+} dp_work_t;
+
+/* The work for one key, described by the first request of this child that
+ * wants it. */
+typedef struct dp_job_t {
+    dogpile_lock_key_t lock_key;
+    dogpile_locker_t *locker; /* or NULL: this httpd coalesces by itself */
+    int upstream_limit;       /* fetches of the source at once */
+    apr_interval_time_t fetch_timeout_usec;
+    const dp_work_t *work;
+    void *baton;
+} dp_job_t;
+
+/* Copies what a job needs into the flight's pool; it outlives the request. */
+typedef dp_job_t *dp_make_job_fn(void *baton, apr_pool_t *flight_pool);
+
+/* What all children share; made before they are forked. */
+typedef struct dp_shared_t {
+    dp_table_t *table;
+    dp_landing_t landing;
+    dp_counters_t *counters;
+    const int *eventfds; /* one for each slot of the table */
+} dp_shared_t;
+
+typedef struct dp_flights_conf_t {
+    const dp_shared_t *shared;
+    apr_int64_t pid; /* of this child, with its start time */
+    apr_int64_t started;
+    int fetch_threads;       /* at most, at least 1 */
+    int is_threaded;         /* the MPM's children have several request threads,
+                               so that a fetch may go on beside them */
+    const dp_clock_t *clock; /* monotonic */
+    const dogpile_log_t *log;
+} dp_flights_conf_t;
+
+/*
+ * The flights of this child, with a slot of the table. Threads are started by
+ * the first join. A cleanup of the pool finishes what is under way, gives
+ * locks and the slot back. APR_SUCCESS, or APR_ENOSPC when no slot is free.
+ */
+apr_status_t dp_flights_create(dp_flights_t **flights,
+                               const dp_flights_conf_t *conf, apr_pool_t *pool);
+
+/*
+ * Join the flight of `key`. DP_JOIN_FULL: there is no room, or no thread could
+ * be started; `waiter` is NULL then. `source` stands for the key's source.
+ */
+dp_join_e dp_flight_join(dp_flights_t *flights, const dogpile_digest_t *key,
+                         uint64_t source, dp_make_job_fn *make_job, void *baton,
+                         dp_waiter_t **waiter, apr_pool_t *pool);
+
+/* Block until the flight has landed (1) or it is `until` (0). Returns 0 at
+ * once where `max_blocked` others of this httpd block already. */
+int dp_flight_wait(dp_waiter_t *waiter, apr_time_t until, int max_blocked);
+
+/* The outcome of a landed flight. Returns 1, or 0 where it hasn't landed. */
+int dp_flight_outcome(dp_waiter_t *waiter, dp_outcome_t *outcome);
+
+/* Part of a landed record. */
+apr_status_t dp_flight_read(dp_waiter_t *waiter, apr_size_t offset, void *bytes,
+                            apr_size_t size);
+
+/* Must follow every join; the waiter is gone. */
+void dp_flight_leave(dp_waiter_t *waiter);
+
+/* Where only one thread serves requests, between two of them, when no waiter of
+ * this child is left: wait until what it fetches is over and leave what still
+ * waits, for a lock or its source, to others. The fetch and the next request
+ * must not run side by side. */
+void dp_flights_settle(dp_flights_t *flights);
+
+/* The parent has seen a child die. */
+void dp_flights_bury(const dp_shared_t *shared, apr_int64_t pid);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Locals: the child's view of one flight of the shared table. Used by every
+ * thread of the child.
+ *
+ * A local lives while a request of this child waits for the flight, while this
+ * child leads it, or while a thread holds it; whoever ends the last of these
+ * takes it out of the list, and its memory goes when the mutex is released, as
+ * the cleanups of a job's pool may do anything. The invariant: `leading` counts
+ * the locals in a phase that dp_local_leads() says is one of leading.
+ */
+#include "flight/flight_priv.h"
+
+#include <string.h>
+#include <time.h>
+
+void dp_flights_lock(dp_flights_t *flights)
+{
+    pthread_mutex_lock(&flights->mutex);
+}
+
+void dp_flights_unlock(dp_flights_t *flights)
+{
+    dp_local_t *dead = flights->dead;
+    dp_local_t *next;
+
+    flights->dead = NULL;
+    pthread_mutex_unlock(&flights->mutex);
+    for (; dead != NULL; dead = next) {
+        next = dead->next_queued;
+        apr_pool_destroy(dead->pool);
+    }
+}
+
+void dp_cond_make(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+void dp_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+                  apr_interval_time_t usec)
+{
+    apr_interval_time_t most = DP_LOOK_ANYWAY_USEC;
+    apr_time_t until =
+        dp_clock_now(&dp_clock_monotonic) + (usec < most ? usec : most);
+    struct timespec at;
+
+    at.tv_sec = apr_time_sec(until);
+    at.tv_nsec = apr_time_usec(until) * 1000;
+    pthread_cond_timedwait(cond, mutex, &at);
+}
+
+/* --- the list ---------------------------------------------------------- */
+
+dp_local_t *dp_local_find_locked(dp_flights_t *flights,
+                                 const dp_ticket_t *ticket)
+{
+    dp_local_t *local = flights->by_index[ticket->index];
+
+    return local != NULL && local->ticket.generation == ticket->generation
+               ? local
+               : NULL;
+}
+
+/* With an allocator of its own, as it goes from thread to thread. */
+static apr_pool_t *make_pool(dp_flights_t *flights)
+{
+    apr_allocator_t *allocator;
+    apr_pool_t *pool;
+
+    apr_allocator_create(&allocator);
+    apr_pool_create_ex(&pool, flights->pool, NULL, allocator);
+    apr_allocator_owner_set(allocator, pool);
+    apr_pool_tag(pool, "dogpile_flight");
+    return pool;
+}
+
+dp_local_t *dp_local_make_locked(dp_flights_t *flights,
+                                 const dp_ticket_t *ticket,
+                                 dp_make_job_fn *make_job, void *baton)
+{
+    apr_pool_t *pool = make_pool(flights);
+    dp_local_t *local = apr_pcalloc(pool, sizeof(*local));
+
+    local->flights = flights;
+    local->pool = pool;
+    local->ticket = *ticket;
+    local->phase = DP_PHASE_AWAY;
+    local->job = make_job(baton, pool);
+    local->next = flights->locals;
+    if (local->next != NULL) {
+        local->next->previous = local;
+    }
+    flights->locals = local;
+    flights->by_index[ticket->index] = local;
+    return local;
+}
+
+int dp_local_leads(const dp_local_t *local)
+{
+    return local->phase != DP_PHASE_AWAY && local->phase != DP_PHASE_OVER;
+}
+
+void dp_local_free_if_unused_locked(dp_local_t *local)
+{
+    dp_flights_t *flights = local->flights;
+
+    if (local->waiters != NULL || local->users > 0 || dp_local_leads(local)) {
+        return;
+    }
+    if (local->previous != NULL) {
+        local->previous->next = local->next;
+    }
+    else {
+        flights->locals = local->next;
+    }
+    if (local->next != NULL) {
+        local->next->previous = local->previous;
+    }
+    if (flights->by_index[local->ticket.index] == local) {
+        flights->by_index[local->ticket.index] = NULL;
+    }
+    local->next_queued = flights->dead;
+    flights->dead = local;
+}
+
+void dp_local_use_locked(dp_local_t *local)
+{
+    local->users++;
+}
+
+void dp_local_drop_locked(dp_local_t *local)
+{
+    local->users--;
+    dp_local_free_if_unused_locked(local);
+}
+
+void dp_busy_locked(dp_flights_t *flights, int change)
+{
+    flights->busy += change;
+    if (flights->busy == 0) {
+        pthread_cond_broadcast(&flights->settled);
+    }
+}
+
+/* --- the end of leading ------------------------------------------------ */
+
+void dp_local_led_locked(dp_local_t *local, dp_phase_e phase)
+{
+    dp_flights_t *flights = local->flights;
+
+    local->phase = phase;
+    if (--flights->leading == 0) {
+        pthread_cond_broadcast(&flights->settled);
+        dp_keeper_call_locked(flights);
+    }
+}
+
+void dp_local_resign_locked(dp_local_t *local, apr_pool_t *scratch_pool)
+{
+    dp_flights_t *flights = local->flights;
+    unsigned char *wake = apr_pcalloc(
+        scratch_pool, (apr_size_t)dp_table_nslots(flights->shared->table));
+
+    /* The table names this child the leader until the lock is back, so nobody
+     * adopts the flight before that, this child included. */
+    local->phase = DP_PHASE_RESIGNING;
+    dp_local_use_locked(local);
+    dp_flights_unlock(flights);
+    dp_release_lock(local, scratch_pool);
+    dp_flights_lock(flights);
+    dp_table_resign(flights->shared->table, &local->ticket, wake);
+    local->goes_without_lock = 0;
+    local->pause_usec = 0;
+    dp_local_led_locked(local, DP_PHASE_AWAY);
+    dp_local_drop_locked(local);
+    dp_flights_unlock(flights);
+    dp_wake_children(flights->shared, wake);
+    dp_flights_lock(flights);
+}
+
+void dp_clear_place(dp_flights_t *flights, const dp_ticket_t *ticket)
+{
+    dp_landing_clear(&flights->shared->landing, ticket->index);
+    dp_table_cleared(flights->shared->table, ticket);
+}
+
+/* --- waking ------------------------------------------------------------ */
+
+void dp_wake_locked(dp_local_t *local)
+{
+    dp_waiter_t *waiter;
+
+    for (waiter = local->waiters; waiter != NULL; waiter = waiter->next) {
+        waiter->is_woken = 1;
+        pthread_cond_signal(&waiter->cond);
+    }
+}
+
+void dp_wake_children(const dp_shared_t *shared, const unsigned char *wake)
+{
+    int nslots = dp_table_nslots(shared->table);
+    int i;
+
+    for (i = 0; i < nslots; i++) {
+        if (wake[i]) {
+            dp_kick(shared, i);
+        }
+    }
+}
+
+int dp_local_land(dp_local_t *local, const dp_outcome_t *outcome)
+{
+    dp_flights_t *flights = local->flights;
+    int nslots = dp_table_nslots(flights->shared->table);
+    unsigned char wake[nslots];
+    int landed;
+
+    memset(wake, 0, sizeof(wake));
+    landed =
+        dp_table_land(flights->shared->table, &local->ticket, outcome, wake);
+    if (wake[flights->slot]) {
+        wake[flights->slot] = 0;
+        dp_flights_lock(flights);
+        dp_wake_locked(local);
+        dp_flights_unlock(flights);
+    }
+    dp_wake_children(flights->shared, wake);
+    return landed;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What came of a flight, as plain values: it lies in memory that all children
+ * share, and every waiter copies it.
+ */
+#ifndef DP_FLIGHT_OUTCOME_H
+#define DP_FLIGHT_OUTCOME_H
+
+#include <stdint.h>
+
+typedef enum dp_outcome_e {
+    DP_OUTCOME_RECORD, /* a record, in the landing area */
+    DP_OUTCOME_FAILED, /* an error for everyone who waits */
+    DP_OUTCOME_PASS    /* the source's answer must not be shared: everyone
+                          asks for himself */
+} dp_outcome_e;
+
+#define DP_OUTCOME_WHY_BYTES 120
+
+typedef struct dp_outcome_t {
+    dp_outcome_e kind;
+    int status;          /* of a failure: 502, 503, 504 or 500 */
+    int retry_after_sec; /* of a failure: when to ask again; 0 for none */
+    int is_fetched;      /* by this flight; otherwise found in the store */
+    uint32_t length;     /* of the record, bytes */
+    uint32_t fetch_ms;   /* how long the source took */
+    char why[DP_OUTCOME_WHY_BYTES]; /* of a failure: a phrase for people */
+} dp_outcome_t;
+
+/* Make `outcome` a failure; the phrase is cut where it is too long. */
+void dp_outcome_fail(dp_outcome_t *outcome, int status, int retry_after_sec,
+                     const char *why);
+
+#endif

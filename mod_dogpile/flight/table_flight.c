@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The flight table: the life of a flight, from the first join until its
+ * leader and its last waiter have left. Called from request, fetcher, keeper
+ * and waker threads of every child.
+ */
+#include "flight/table_priv.h"
+
+#include <string.h>
+
+#include "base/digest.h"
+
+/* --- waiters ----------------------------------------------------------- */
+
+static uint32_t find_locked(dp_table_t *table, const dogpile_digest_t *key)
+{
+    const dp_flight_t *all = dp_flights(table);
+    uint32_t i = dp_buckets(table)[dp_bucket_of(table, key)];
+
+    while (i != DP_NONE && !dp_digest_equal(&all[i].key, key)) {
+        i = all[i].next;
+    }
+    return i;
+}
+
+static uint32_t start_locked(dp_table_t *table, int slot,
+                             const dogpile_digest_t *key, uint64_t source)
+{
+    uint32_t index = table->free_head;
+    dp_flight_t *flight;
+
+    if (index == DP_NONE) {
+        return DP_NONE;
+    }
+    flight = dp_flights(table) + index;
+    table->free_head = flight->next;
+    flight->key = *key;
+    flight->source = source;
+    flight->leader = slot;
+    flight->is_led = 1;
+    flight->is_fetching = 0;
+    flight->line_number = 0;
+    flight->waiters = 0;
+    dp_set_state(flight, DP_FLIGHT_AIRBORNE);
+    dp_link_locked(table, index);
+    return index;
+}
+
+static int adopt_locked(dp_flight_t *flight, int slot)
+{
+    if (flight->state != DP_FLIGHT_ORPHAN) {
+        return 0;
+    }
+    flight->leader = slot;
+    flight->is_led = 1;
+    dp_set_state(flight, DP_FLIGHT_AIRBORNE);
+    return 1;
+}
+
+dp_join_e dp_table_join(dp_table_t *table, int slot,
+                        const dogpile_digest_t *key, uint64_t source,
+                        dp_ticket_t *ticket)
+{
+    dp_join_e result = DP_JOIN_WAITER;
+    uint32_t index;
+
+    dp_table_lock(table);
+    index = find_locked(table, key);
+    if (index == DP_NONE) {
+        index = start_locked(table, slot, key, source);
+        result = index == DP_NONE ? DP_JOIN_FULL : DP_JOIN_LEADER;
+    }
+    else if (adopt_locked(dp_flights(table) + index, slot)) {
+        result = DP_JOIN_ADOPTED;
+    }
+    if (result != DP_JOIN_FULL) {
+        dp_flights(table)[index].waiters++;
+        dp_counts_of(table, index)[slot]++;
+        ticket->index = index;
+        ticket->generation = dp_flights(table)[index].generation;
+    }
+    dp_table_unlock(table);
+    return result;
+}
+
+/* The flight of a ticket, or NULL where it is over. */
+static dp_flight_t *flight_locked(dp_table_t *table, const dp_ticket_t *ticket)
+{
+    dp_flight_t *flight = dp_flights(table) + ticket->index;
+
+    return flight->generation == ticket->generation ? flight : NULL;
+}
+
+dp_flight_state_e dp_table_look(dp_table_t *table, const dp_ticket_t *ticket,
+                                dp_outcome_t *outcome)
+{
+    dp_flight_state_e state = DP_FLIGHT_FREE;
+    const dp_flight_t *flight;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    if (flight != NULL && flight->state != DP_STATE_CLEARING) {
+        state = (dp_flight_state_e)flight->state;
+        if (state == DP_FLIGHT_LANDED && outcome != NULL) {
+            *outcome = flight->outcome;
+        }
+    }
+    dp_table_unlock(table);
+    return state;
+}
+
+int dp_table_leave(dp_table_t *table, int slot, const dp_ticket_t *ticket)
+{
+    dp_flight_t *flight;
+    int must_clear = 0;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    if (flight != NULL && dp_counts_of(table, ticket->index)[slot] > 0) {
+        dp_counts_of(table, ticket->index)[slot]--;
+        flight->waiters--;
+        must_clear = dp_free_if_over_locked(table, ticket->index, slot);
+    }
+    dp_table_unlock(table);
+    return must_clear;
+}
+
+void dp_table_cleared(dp_table_t *table, const dp_ticket_t *ticket)
+{
+    dp_flight_t *flight;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    if (flight != NULL && flight->state == DP_STATE_CLEARING) {
+        dp_free_locked(table, ticket->index);
+    }
+    dp_table_unlock(table);
+}
+
+int dp_table_waiters(dp_table_t *table, const dp_ticket_t *ticket)
+{
+    const dp_flight_t *flight;
+    int waiters;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    waiters = flight ? (int)flight->waiters : 0;
+    dp_table_unlock(table);
+    return waiters;
+}
+
+int dp_table_leader(dp_table_t *table, const dp_ticket_t *ticket)
+{
+    const dp_flight_t *flight;
+    int leader;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    leader = flight ? flight->leader : -1;
+    dp_table_unlock(table);
+    return leader;
+}
+
+int dp_table_adopt(dp_table_t *table, int slot, const dp_ticket_t *ticket)
+{
+    dp_flight_t *flight;
+    int adopted;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    adopted = flight != NULL && adopt_locked(flight, slot);
+    dp_table_unlock(table);
+    return adopted;
+}
+
+/* --- the leader -------------------------------------------------------- */
+
+int dp_fetching_locked(dp_table_t *table, const uint64_t *source)
+{
+    const dp_flight_t *all = dp_flights(table);
+    int fetching = 0;
+    uint32_t i;
+
+    for (i = 0; i < table->nflights; i++) {
+        if (all[i].state != DP_FLIGHT_FREE && all[i].is_fetching
+            && (source == NULL || all[i].source == *source)) {
+            fetching++;
+        }
+    }
+    return fetching;
+}
+
+static dp_flight_t *first_in_line_locked(dp_table_t *table, uint64_t source)
+{
+    dp_flight_t *all = dp_flights(table);
+    dp_flight_t *first = NULL;
+    uint32_t i;
+
+    for (i = 0; i < table->nflights; i++) {
+        if (all[i].state == DP_FLIGHT_AIRBORNE && all[i].line_number != 0
+            && all[i].source == source
+            && (first == NULL || all[i].line_number < first->line_number)) {
+            first = all + i;
+        }
+    }
+    return first;
+}
+
+void dp_grant_locked(dp_table_t *table, uint64_t source, unsigned char *wake)
+{
+    dp_flight_t *first = first_in_line_locked(table, source);
+
+    while (first != NULL && dp_fetching_locked(table, &source) < first->limit) {
+        first->is_fetching = 1;
+        first->line_number = 0;
+        wake[first->leader] = 1;
+        first = first_in_line_locked(table, source);
+    }
+}
+
+/* Whoever comes where there is a line gets into it. */
+static void ask_locked(dp_table_t *table, dp_flight_t *flight, int limit)
+{
+    flight->limit = limit;
+    if (dp_fetching_locked(table, &flight->source) < limit
+        && first_in_line_locked(table, flight->source) == NULL) {
+        flight->is_fetching = 1;
+    }
+    else {
+        flight->line_number = ++table->last_number;
+    }
+}
+
+int dp_table_begin_fetch(dp_table_t *table, const dp_ticket_t *ticket,
+                         int limit)
+{
+    dp_flight_t *flight;
+    int may = 0;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    if (flight != NULL && flight->state == DP_FLIGHT_AIRBORNE) {
+        if (!flight->is_fetching && flight->line_number == 0) {
+            ask_locked(table, flight, limit);
+        }
+        may = flight->is_fetching;
+    }
+    dp_table_unlock(table);
+    return may;
+}
+
+void dp_table_end_fetch(dp_table_t *table, const dp_ticket_t *ticket,
+                        unsigned char *wake)
+{
+    dp_flight_t *flight;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    if (flight != NULL && flight->is_fetching) {
+        flight->is_fetching = 0;
+        dp_grant_locked(table, flight->source, wake);
+    }
+    dp_table_unlock(table);
+}
+
+void dp_table_rivals(dp_table_t *table, unsigned char *slots)
+{
+    const dp_flight_t *all = dp_flights(table);
+    uint32_t i;
+
+    dp_table_lock(table);
+    for (i = 0; i < table->nflights; i++) {
+        if (all[i].state != DP_FLIGHT_FREE && all[i].leader >= 0
+            && (all[i].is_fetching || all[i].line_number != 0)) {
+            slots[all[i].leader] = 1;
+        }
+    }
+    dp_table_unlock(table);
+}
+
+int dp_table_land(dp_table_t *table, const dp_ticket_t *ticket,
+                  const dp_outcome_t *outcome, unsigned char *wake)
+{
+    dp_flight_t *flight;
+    int landed = 0;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    if (flight != NULL && flight->state == DP_FLIGHT_AIRBORNE) {
+        flight->outcome = *outcome;
+        dp_set_state(flight, DP_FLIGHT_LANDED);
+        if (outcome->kind != DP_OUTCOME_RECORD) {
+            dp_unlink_locked(table, ticket->index);
+        }
+        dp_mark_waiters_locked(table, ticket->index, wake);
+        landed = 1;
+    }
+    dp_table_unlock(table);
+    return landed;
+}
+
+int dp_table_finish(dp_table_t *table, const dp_ticket_t *ticket)
+{
+    dp_flight_t *flight;
+    int must_clear = 0;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    if (flight != NULL && flight->state == DP_FLIGHT_LANDED) {
+        flight->is_led = 0;
+        dp_unlink_locked(table, ticket->index);
+        must_clear =
+            dp_free_if_over_locked(table, ticket->index, flight->leader);
+    }
+    dp_table_unlock(table);
+    return must_clear;
+}
+
+void dp_table_resign(dp_table_t *table, const dp_ticket_t *ticket,
+                     unsigned char *wake)
+{
+    const dp_flight_t *flight;
+
+    dp_table_lock(table);
+    flight = flight_locked(table, ticket);
+    if (flight != NULL && flight->state == DP_FLIGHT_AIRBORNE) {
+        dp_orphan_locked(table, ticket->index, wake);
+        dp_free_if_over_locked(table, ticket->index, -1);
+    }
+    dp_table_unlock(table);
+}
+
+void dp_table_counts(dp_table_t *table, dp_table_counts_t *counts)
+{
+    const dp_flight_t *all = dp_flights(table);
+    uint32_t i;
+
+    memset(counts, 0, sizeof(*counts));
+    dp_table_lock(table);
+    for (i = 0; i < table->nflights; i++) {
+        counts->flights +=
+            all[i].state != DP_FLIGHT_FREE && all[i].state != DP_STATE_CLEARING;
+        if (all[i].state == DP_FLIGHT_AIRBORNE
+            || all[i].state == DP_FLIGHT_ORPHAN) {
+            counts->waiters += (int)all[i].waiters;
+        }
+    }
+    counts->blocked = dp_blocked_locked(table);
+    counts->fetching = dp_fetching_locked(table, NULL);
+    counts->capacity = (int)table->nflights;
+    dp_table_unlock(table);
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Coalescing within an httpd: who fetches, who waits, what they get.
+ */
+#include "flight/flight.h"
+
+#include <stdlib.h>
+
+#include "flight/play.h"
+
+#define NTHREADS 12
+
+static dp_flights_t *flights;
+
+static void set_up(void)
+{
+    play();
+    flights = make_child(4, unit_pool);
+}
+
+/* --- waiting threads --------------------------------------------------- */
+
+typedef struct client_t {
+    pthread_t thread;
+    dp_waiter_t *waiter;
+    int max_blocked;
+    int landed;
+} client_t;
+
+static void *wait_there(void *baton)
+{
+    client_t *client = baton;
+
+    client->landed = dp_flight_wait(
+        client->waiter, fake_now(NULL) + SECONDS(3600), client->max_blocked);
+    return NULL;
+}
+
+static void start(client_t *client, dp_waiter_t *waiter, int max_blocked)
+{
+    client->waiter = waiter;
+    client->max_blocked = max_blocked;
+    ck_assert_int_eq(pthread_create(&client->thread, NULL, wait_there, client),
+                     0);
+}
+
+static int end(client_t *client)
+{
+    pthread_join(client->thread, NULL);
+    return client->landed;
+}
+
+/* --- tests ------------------------------------------------------------- */
+
+START_TEST(many_wait_and_one_fetch_is_made)
+{
+    client_t clients[NTHREADS];
+    int i;
+
+    set_up();
+    for (i = 0; i < NTHREADS; i++) {
+        start(&clients[i], join_key(flights, 3, NULL), NTHREADS);
+    }
+    WAIT_UNTIL(table_counts().blocked == NTHREADS);
+    open_gate(3);
+    for (i = 0; i < NTHREADS; i++) {
+        ck_assert(end(&clients[i]));
+        expect_record(clients[i].waiter, 3);
+    }
+    for (i = 0; i < NTHREADS; i++) {
+        dp_flight_leave(clients[i].waiter);
+    }
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(produces), 1);
+    ck_assert_int_eq(FAKE(keeps), 1);
+    ck_assert_int_eq(FAKE(takes_signals), 0);
+    ck_assert_int_eq(count_of(DP_COUNT_flights_begun), 1);
+    ck_assert_int_eq(count_of(DP_COUNT_fetches), 1);
+}
+END_TEST
+
+START_TEST(a_failure_is_everyones_at_once)
+{
+    client_t clients[NTHREADS];
+    dp_waiter_t *next;
+    int i;
+
+    set_up();
+    fake_set(&fake.fails, 1);
+    for (i = 0; i < NTHREADS; i++) {
+        start(&clients[i], join_key(flights, 3, NULL), NTHREADS);
+    }
+    open_gate(3);
+    for (i = 0; i < NTHREADS; i++) {
+        ck_assert(end(&clients[i]));
+        expect_failure(clients[i].waiter, 502);
+    }
+    ck_assert_int_eq(FAKE(produces), 1);
+    fake_set(&fake.fails, 0);
+    next = join_key(flights, 3, NULL); /* isn't given the old failure */
+    ck_assert(wait_long(next));
+    expect_record(next, 3);
+    expect_failure(clients[0].waiter, 502);
+    for (i = 0; i < NTHREADS; i++) {
+        dp_flight_leave(clients[i].waiter);
+    }
+    dp_flight_leave(next);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(produces), 2);
+    ck_assert_int_eq(FAKE(keeps), 1);
+    ck_assert_int_eq(count_of(DP_COUNT_fetch_errors), 1);
+}
+END_TEST
+
+START_TEST(an_answer_that_is_not_shared_is_told_and_not_kept)
+{
+    dp_outcome_t outcome;
+    dp_waiter_t *waiter;
+
+    set_up();
+    fake_set(&fake.is_shared, 0);
+    open_gate(0);
+    waiter = join_key(flights, 0, NULL);
+    ck_assert(wait_long(waiter));
+    ck_assert(dp_flight_outcome(waiter, &outcome));
+    ck_assert_int_eq(outcome.kind, DP_OUTCOME_PASS);
+    dp_flight_leave(waiter);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(keeps), 0);
+}
+END_TEST
+
+START_TEST(who_has_no_time_goes_and_the_flight_goes_on)
+{
+    dp_waiter_t *waiter;
+
+    set_up();
+    waiter = join_key(flights, 0, NULL);
+    ck_assert(!dp_flight_wait(waiter, fake_now(NULL) - 1, 100));
+    ck_assert(!dp_flight_wait(waiter, fake_now(NULL), 100));
+    dp_flight_leave(waiter);
+    WAIT_UNTIL(FAKE(producing) == 1);
+    open_gate(0);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(produces), 1);
+    ck_assert_int_eq(FAKE(keeps), 1);
+}
+END_TEST
+
+START_TEST(too_many_blocked_are_turned_away_at_once)
+{
+    client_t clients[2];
+    dp_waiter_t *third;
+    int i;
+
+    set_up();
+    for (i = 0; i < 2; i++) {
+        start(&clients[i], join_key(flights, i, NULL), 2);
+    }
+    WAIT_UNTIL(table_counts().blocked == 2);
+    third = join_key(flights, 0, NULL);
+    ck_assert(!dp_flight_wait(third, fake_now(NULL) + SECONDS(3600), 2));
+    dp_flight_leave(third);
+    open_all_gates();
+    for (i = 0; i < 2; i++) {
+        ck_assert(end(&clients[i]));
+        dp_flight_leave(clients[i].waiter);
+    }
+    expect_nothing_left(flights);
+}
+END_TEST
+
+START_TEST(the_leader_may_leave)
+{
+    dp_waiter_t *leader;
+    dp_waiter_t *other;
+
+    set_up();
+    leader = join_key(flights, 0, NULL);
+    other = join_key(flights, 0, NULL);
+    WAIT_UNTIL(FAKE(producing) == 1);
+    dp_flight_leave(leader);
+    open_gate(0);
+    ck_assert(wait_long(other));
+    expect_record(other, 0);
+    dp_flight_leave(other);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(produces), 1);
+}
+END_TEST
+
+START_TEST(what_is_in_the_store_after_all_is_not_fetched)
+{
+    dp_waiter_t *waiter;
+
+    set_up();
+    fake_set(&fake.is_stored, 1);
+    waiter = join_key(flights, 0, &fake_locker);
+    ck_assert(wait_long(waiter));
+    expect_record(waiter, 0);
+    dp_flight_leave(waiter);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(produces), 0);
+    ck_assert_int_eq(FAKE(keeps), 0);
+    ck_assert_int_eq(FAKE(releases), 1);
+    ck_assert_int_eq(count_of(DP_COUNT_found), 1);
+}
+END_TEST
+
+START_TEST(a_fetch_that_takes_too_long_fails_and_is_kept_when_it_comes)
+{
+    dp_waiter_t *waiter;
+
+    set_up();
+    waiter = join_key(flights, 0, NULL);
+    WAIT_UNTIL(FAKE(producing) == 1);
+    advance(flights, FETCH_TIMEOUT - 1);
+    ck_assert_int_eq(table_counts().waiters, 1);
+    advance(flights, 1);
+    ck_assert(wait_long(waiter));
+    expect_failure(waiter, 504);
+    ck_assert_int_eq(FAKE(producing), 1);
+    ck_assert_int_eq(table_counts().fetching, 1);
+    dp_flight_leave(waiter);
+    open_gate(0);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(keeps), 1);
+}
+END_TEST
+
+START_TEST(a_source_is_asked_by_so_many_and_in_turn)
+{
+    wish_t wish = {.key = 0, .locker = NULL, .limit = 1};
+    dp_waiter_t *waiters[3];
+    int i;
+
+    set_up();
+    for (i = 0; i < 3; i++) {
+        wish.key = i;
+        join_as(flights, &wish, &waiters[i]);
+        WAIT_UNTIL(i == 0 ? FAKE(producing) == 1
+                          : phase_of(flights, waiters[i]) == DP_PHASE_UPSTREAM);
+    }
+    for (i = 0; i < 3; i++) {
+        ck_assert_int_eq(FAKE(produces), i + 1);
+        open_gate(i);
+        ck_assert(wait_long(waiters[i]));
+        expect_record(waiters[i], i);
+        dp_flight_leave(waiters[i]);
+        WAIT_UNTIL(i == 2 || FAKE(produces) == i + 2);
+    }
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(order[0]), 0);
+    ck_assert_int_eq(FAKE(order[1]), 1);
+    ck_assert_int_eq(FAKE(order[2]), 2);
+}
+END_TEST
+
+START_TEST(a_slow_store_delays_nobody)
+{
+    wish_t wish = {.key = 0, .locker = NULL, .limit = 1};
+    dp_waiter_t *waiter;
+    dp_waiter_t *next;
+
+    set_up();
+    open_all_gates();
+    fake_set(&fake.is_store_slow, 1);
+    join_as(flights, &wish, &waiter);
+    ck_assert(wait_long(waiter));
+    expect_record(waiter, 0);
+    /* Until it is stored, it is found here. */
+    ck_assert_int_eq(join_as(flights, &wish, &next), DP_JOIN_WAITER);
+    ck_assert(dp_flight_wait(next, 0, 0));
+    dp_flight_leave(next);
+    wish.key = 1;
+    ck_assert_int_eq(join_as(flights, &wish, &next), DP_JOIN_LEADER);
+    ck_assert(wait_long(next));
+    expect_record(next, 1);
+    ck_assert_int_eq(FAKE(keeps), 0);
+    fake_set(&fake.is_store_slow, 0);
+    dp_flight_leave(waiter);
+    dp_flight_leave(next);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(keeps), 2);
+}
+END_TEST
+
+START_TEST(more_flights_than_threads_all_land)
+{
+    dp_waiter_t *waiters[NFLIGHTS];
+    dp_waiter_t *one_more;
+    wish_t wish = {.key = 0, .locker = NULL, .limit = 100};
+    int i;
+
+    set_up();
+    for (i = 0; i < NFLIGHTS; i++) {
+        waiters[i] = join_key(flights, i, NULL);
+    }
+    WAIT_UNTIL(FAKE(producing) == 4);
+    wish.key = NFLIGHTS;
+    ck_assert_int_eq(join_as(flights, &wish, &one_more), DP_JOIN_FULL);
+    ck_assert_ptr_null(one_more);
+    open_all_gates();
+    for (i = 0; i < NFLIGHTS; i++) {
+        ck_assert(wait_long(waiters[i]));
+        expect_record(waiters[i], i);
+        dp_flight_leave(waiters[i]);
+    }
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(produces), NFLIGHTS);
+}
+END_TEST
+
+/* --- a storm ----------------------------------------------------------- */
+
+static void *storm(void *baton)
+{
+    unsigned seed = (unsigned)(apr_size_t)baton;
+    apr_pool_t *pool;
+    int i;
+
+    apr_pool_create(&pool, NULL);
+    for (i = 0; i < 200; i++) {
+        wish_t wish = {.key = rand_r(&seed) % 3,
+                       .locker = NULL,
+                       .limit = 1 + rand_r(&seed) % 2};
+        dogpile_digest_t key;
+        dp_waiter_t *waiter;
+
+        memset(&key, wish.key + 1, sizeof(key));
+        if (dp_flight_join(flights, &key, 7, make_job, &wish, &waiter, pool)
+            == DP_JOIN_FULL) {
+            continue; /* places that are being cleared */
+        }
+        if (rand_r(&seed) % 4 != 0 && wait_long(waiter)) {
+            expect_record(waiter, wish.key);
+        }
+        dp_flight_leave(waiter);
+        apr_pool_clear(pool);
+    }
+    apr_pool_destroy(pool);
+    return NULL;
+}
+
+START_TEST(a_storm_leaves_nothing_behind)
+{
+    pthread_t threads[NTHREADS];
+    apr_size_t i;
+
+    set_up();
+    open_all_gates();
+    for (i = 0; i < NTHREADS; i++) {
+        pthread_create(&threads[i], NULL, storm, (void *)i);
+    }
+    for (i = 0; i < NTHREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(produces), count_of(DP_COUNT_flights_begun));
+    ck_assert_int_eq(FAKE(keeps), FAKE(produces));
+}
+END_TEST
+
+UNIT_MAIN("flight/flight", many_wait_and_one_fetch_is_made,
+          a_failure_is_everyones_at_once,
+          an_answer_that_is_not_shared_is_told_and_not_kept,
+          who_has_no_time_goes_and_the_flight_goes_on,
+          too_many_blocked_are_turned_away_at_once, the_leader_may_leave,
+          what_is_in_the_store_after_all_is_not_fetched,
+          a_fetch_that_takes_too_long_fails_and_is_kept_when_it_comes,
+          a_source_is_asked_by_so_many_and_in_turn, a_slow_store_delays_nobody,
+          more_flights_than_threads_all_land, a_storm_leaves_nothing_behind)

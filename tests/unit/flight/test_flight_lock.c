@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A flight and its locker: someone else's lock, leases, lockers that fail.
+ */
+#include "flight/play.h"
+
+static dp_flights_t *flights;
+
+static void set_up(fake_lock_e lock)
+{
+    play();
+    fake.lock = lock;
+    flights = make_child(4, unit_pool);
+}
+
+static dp_waiter_t *join_watching(void)
+{
+    dp_waiter_t *waiter = join_key(flights, 0, &fake_locker);
+
+    WAIT_UNTIL(phase_of(flights, waiter) == DP_PHASE_WATCHING);
+    return waiter;
+}
+
+static void expect_landing(dp_waiter_t *waiter)
+{
+    ck_assert(wait_long(waiter));
+    expect_record(waiter, 0);
+    dp_flight_leave(waiter);
+    expect_nothing_left(flights);
+}
+
+START_TEST(the_lock_is_held_for_the_flight_and_given_back)
+{
+    dp_waiter_t *waiter;
+
+    set_up(LOCK_FREE);
+    waiter = join_key(flights, 0, &fake_locker);
+    WAIT_UNTIL(FAKE(producing) == 1);
+    ck_assert_int_eq(FAKE(acquires), 1);
+    ck_assert_int_eq(FAKE(releases), 0);
+    open_gate(0);
+    expect_landing(waiter);
+    ck_assert_int_eq(FAKE(releases), 1);
+    ck_assert_int_eq(FAKE(keeps), 1);
+    ck_assert_int_eq(count_of(DP_COUNT_lock_waits), 0);
+}
+END_TEST
+
+START_TEST(someone_elses_lock_is_looked_at_until_it_is_free)
+{
+    dp_waiter_t *waiter;
+    int i;
+
+    set_up(LOCK_ELSEWHERE);
+    open_gate(0);
+    waiter = join_watching();
+    ck_assert_int_eq(FAKE(probes), 0);
+    for (i = 1; i < 5; i++) {
+        advance(flights, RETRY);
+        WAIT_UNTIL(FAKE(probes) == i);
+    }
+    ck_assert_int_eq(FAKE(acquires), 1); /* looking doesn't take */
+    ck_assert_int_eq(FAKE(produces), 0);
+    WAIT_UNTIL(phase_of(flights, waiter) == DP_PHASE_WATCHING);
+    fake_set(&fake.lock, LOCK_FREE);
+    advance(flights, RETRY);
+    expect_landing(waiter);
+    ck_assert_int_eq(FAKE(acquires), 2);
+    ck_assert_int_eq(FAKE(produces), 1);
+    ck_assert_int_eq(count_of(DP_COUNT_lock_waits), 1);
+}
+END_TEST
+
+START_TEST(pauses_grow_from_ten_milliseconds)
+{
+    dp_waiter_t *waiter;
+
+    set_up(LOCK_ELSEWHERE);
+    open_gate(0);
+    waiter = join_watching();
+    advance(flights, MSEC(10) - 1);
+    ck_assert_int_eq(FAKE(probes), 0);
+    advance(flights, 1);
+    WAIT_UNTIL(FAKE(probes) == 1);
+    advance(flights, MSEC(20) / 2 - 1);
+    ck_assert_int_eq(FAKE(probes), 1);
+    advance(flights, MSEC(20) / 2 + 1);
+    WAIT_UNTIL(FAKE(probes) == 2);
+    fake_set(&fake.lock, LOCK_FREE);
+    advance(flights, RETRY);
+    expect_landing(waiter);
+}
+END_TEST
+
+START_TEST(what_the_other_host_stored_is_taken)
+{
+    dp_waiter_t *waiter;
+
+    set_up(LOCK_ELSEWHERE);
+    waiter = join_watching();
+    fake_set(&fake.is_stored, 1);
+    fake_set(&fake.lock, LOCK_FREE);
+    advance(flights, RETRY);
+    expect_landing(waiter);
+    ck_assert_int_eq(FAKE(produces), 0);
+}
+END_TEST
+
+START_TEST(when_nobody_waits_any_more_the_flight_is_given_up)
+{
+    dp_waiter_t *waiter;
+
+    set_up(LOCK_ELSEWHERE);
+    waiter = join_watching();
+    dp_flight_leave(waiter);
+    advance(flights, RETRY);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(probes), 0);
+    ck_assert_int_eq(FAKE(acquires), 1);
+    ck_assert_int_eq(FAKE(releases), 0);
+    ck_assert_int_eq(FAKE(produces), 0);
+    /* and the next one starts afresh */
+    fake_set(&fake.lock, LOCK_FREE);
+    open_gate(0);
+    expect_landing(join_key(flights, 0, &fake_locker));
+}
+END_TEST
+
+START_TEST(a_lease_is_renewed_at_a_third)
+{
+    dp_waiter_t *waiter;
+
+    set_up(LOCK_FREE);
+    waiter = join_key(flights, 0, &fake_locker);
+    WAIT_UNTIL(FAKE(producing) == 1);
+    advance(flights, LEASE / 3 - 1);
+    ck_assert_int_eq(FAKE(renews), 0);
+    advance(flights, 1);
+    WAIT_UNTIL(FAKE(renews) == 1);
+    advance(flights, LEASE / 3 - 1);
+    ck_assert_int_eq(FAKE(renews), 1);
+    advance(flights, 1);
+    WAIT_UNTIL(FAKE(renews) == 2);
+    open_gate(0);
+    expect_landing(waiter);
+    ck_assert_int_eq(count_of(DP_COUNT_lock_lost), 0);
+}
+END_TEST
+
+START_TEST(a_lost_lease_is_counted_and_the_fetch_goes_on)
+{
+    dp_waiter_t *waiter;
+
+    set_up(LOCK_FREE);
+    waiter = join_key(flights, 0, &fake_locker);
+    WAIT_UNTIL(FAKE(producing) == 1);
+    fake_set(&fake.lock, LOCK_ELSEWHERE);
+    advance(flights, LEASE / 3);
+    WAIT_UNTIL(count_of(DP_COUNT_lock_lost) == 1);
+    advance(flights, LEASE / 3);
+    open_gate(0);
+    expect_landing(waiter);
+    ck_assert_int_eq(FAKE(renews), 1);
+    ck_assert_int_eq(FAKE(releases), 0);
+    ck_assert_int_eq(FAKE(keeps), 1); /* over the version seen before */
+    ck_assert_int_eq(count_of(DP_COUNT_lock_lost), 1);
+}
+END_TEST
+
+START_TEST(a_locker_that_fails_is_gone_without_and_said_once)
+{
+    set_up(LOCK_DOWN);
+    open_gate(0);
+    expect_landing(join_key(flights, 0, &fake_locker));
+    expect_landing(join_key(flights, 0, &fake_locker));
+    ck_assert_int_eq(FAKE(produces), 2);
+    ck_assert_int_eq(FAKE(releases), 0);
+    ck_assert_int_eq(unit_log_count, 1);
+    ck_assert_int_eq(unit_log_last_id, 502);
+    ck_assert_int_eq(count_of(DP_COUNT_lock_unavailable), 2);
+    fake_set(&fake.lock, LOCK_FREE);
+    expect_landing(join_key(flights, 0, &fake_locker));
+    ck_assert_int_eq(unit_log_count, 2);
+    ck_assert_int_eq(unit_log_last_id, 503);
+}
+END_TEST
+
+START_TEST(a_locker_that_fails_while_it_is_watched_is_gone_without)
+{
+    dp_waiter_t *waiter;
+
+    set_up(LOCK_ELSEWHERE);
+    open_gate(0);
+    waiter = join_watching();
+    fake_set(&fake.lock, LOCK_DOWN);
+    advance(flights, RETRY);
+    expect_landing(waiter);
+    ck_assert_int_eq(FAKE(produces), 1);
+}
+END_TEST
+
+START_TEST(a_host_with_another_store_is_not_waited_for)
+{
+    set_up(LOCK_FOREIGN);
+    open_gate(0);
+    expect_landing(join_key(flights, 0, &fake_locker));
+    expect_landing(join_key(flights, 0, &fake_locker));
+    ck_assert_int_eq(FAKE(produces), 2);
+    ck_assert_int_eq(FAKE(probes), 0);
+    ck_assert_int_eq(count_of(DP_COUNT_lock_foreign), 2);
+    ck_assert_int_eq(unit_log_count, 1);
+    ck_assert_int_eq(unit_log_last_id, 504);
+}
+END_TEST
+
+START_TEST(a_lock_that_goes_to_another_store_is_waited_for_no_more)
+{
+    dp_waiter_t *waiter;
+
+    set_up(LOCK_ELSEWHERE);
+    open_gate(0);
+    waiter = join_watching();
+    fake_set(&fake.lock, LOCK_FOREIGN);
+    advance(flights, RETRY);
+    expect_landing(waiter);
+    ck_assert_int_eq(count_of(DP_COUNT_lock_foreign), 1);
+}
+END_TEST
+
+/* --- settling ---------------------------------------------------------- */
+
+static void *settle(void *baton)
+{
+    (void)baton;
+    dp_flights_settle(flights);
+    return NULL;
+}
+
+START_TEST(settling_gives_up_what_waits_for_a_lock)
+{
+    set_up(LOCK_ELSEWHERE);
+    dp_flight_leave(join_watching());
+    dp_flights_settle(flights);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(acquires), 1);
+    ck_assert_int_eq(FAKE(probes), 0);
+    dp_flights_settle(flights);
+}
+END_TEST
+
+START_TEST(settling_waits_for_a_fetch)
+{
+    pthread_t thread;
+
+    set_up(LOCK_FREE);
+    dp_flight_leave(join_key(flights, 0, &fake_locker));
+    WAIT_UNTIL(FAKE(producing) == 1);
+    pthread_create(&thread, NULL, settle, NULL);
+    ck_assert_int_eq(leading(flights), 1);
+    open_gate(0);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(leading(flights), 0);
+    ck_assert(has_no_locals(flights));
+    ck_assert_int_eq(table_counts().flights, 0);
+    ck_assert_int_eq(FAKE(keeps), 1);
+    ck_assert_int_eq(FAKE(releases), 1);
+}
+END_TEST
+
+START_TEST(what_comes_to_rest_while_settling_is_given_up)
+{
+    wish_t wish = {.key = 1, .locker = NULL, .limit = 1};
+    dp_waiter_t *fetching;
+    dp_waiter_t *in_line;
+    pthread_t thread;
+
+    set_up(LOCK_FREE);
+    wish.key = 0;
+    join_as(flights, &wish, &fetching);
+    WAIT_UNTIL(FAKE(producing) == 1);
+    wish.key = 1;
+    wish.locker = &fake_locker;
+    join_as(flights, &wish, &in_line);
+    dp_flight_leave(in_line);
+    dp_flight_leave(fetching);
+    pthread_create(&thread, NULL, settle, NULL);
+    WAIT_UNTIL(FAKE(releases) == 1); /* of the one in the line */
+    open_gate(0);
+    pthread_join(thread, NULL);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(produces), 1);
+}
+END_TEST
+
+START_TEST(whoever_joins_while_a_flight_is_resigned_is_answered)
+{
+    wish_t wish = {.key = 1, .locker = NULL, .limit = 1};
+    dp_waiter_t *fetching;
+    dp_waiter_t *in_line;
+    pthread_t thread;
+
+    set_up(LOCK_FREE);
+    open_gate(1);
+    wish.key = 0;
+    join_as(flights, &wish, &fetching);
+    WAIT_UNTIL(FAKE(producing) == 1);
+    wish.key = 1;
+    wish.locker = &fake_locker;
+    join_as(flights, &wish, &in_line);
+    WAIT_UNTIL(phase_of(flights, in_line) == DP_PHASE_UPSTREAM);
+    dp_flight_leave(in_line);
+    fake_set(&fake.is_release_held, 1);
+    pthread_create(&thread, NULL, settle, NULL);
+    WAIT_UNTIL(FAKE(releasing) == 1);
+    ck_assert_int_eq(join_as(flights, &wish, &in_line), DP_JOIN_WAITER);
+    fake_set(&fake.is_release_held, 0);
+    open_gate(0);
+    ck_assert(wait_long(fetching));
+    dp_flight_leave(fetching);
+    ck_assert(wait_long(in_line));
+    expect_record(in_line, 1);
+    dp_flight_leave(in_line);
+    pthread_join(thread, NULL);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(produces), 2);
+    ck_assert_int_eq(FAKE(acquires), FAKE(releases));
+}
+END_TEST
+
+UNIT_MAIN("flight/flight_lock", the_lock_is_held_for_the_flight_and_given_back,
+          someone_elses_lock_is_looked_at_until_it_is_free,
+          pauses_grow_from_ten_milliseconds,
+          what_the_other_host_stored_is_taken,
+          when_nobody_waits_any_more_the_flight_is_given_up,
+          a_lease_is_renewed_at_a_third,
+          a_lost_lease_is_counted_and_the_fetch_goes_on,
+          a_locker_that_fails_is_gone_without_and_said_once,
+          a_locker_that_fails_while_it_is_watched_is_gone_without,
+          a_host_with_another_store_is_not_waited_for,
+          a_lock_that_goes_to_another_store_is_waited_for_no_more,
+          settling_gives_up_what_waits_for_a_lock, settling_waits_for_a_fetch,
+          what_comes_to_rest_while_settling_is_given_up,
+          whoever_joins_while_a_flight_is_resigned_is_answered)
