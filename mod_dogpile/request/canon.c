@@ -50,11 +50,14 @@ const char *dp_canon_format(const char *value, apr_pool_t *pool)
     if (size > DP_VALUE_MAX_BYTES) {
         return NULL;
     }
-    format = apr_palloc(pool, size + 1);
+    format = apr_palloc(pool, 2 * size + 1);
     out = format;
     for (; *value; value++) {
         if (*value != ' ') {
             *out++ = dp_ascii_lower(*value);
+        }
+        if (*value == ';') {
+            *out++ = ' '; /* MapServer compares the text of its capabilities */
         }
     }
     *out = '\0';

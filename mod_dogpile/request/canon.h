@@ -22,8 +22,8 @@ static inline char dp_ascii_lower(char c)
 /* A copy in upper case. */
 char *dp_canon_upper(const char *text, apr_size_t size, apr_pool_t *pool);
 
-/* Lower-case media type without blanks, or NULL if that isn't a picture made
- * of pixels. */
+/* Lower-case media type, a blank after each semicolon and nowhere else, or NULL
+ * if that isn't a picture made of pixels. */
 const char *dp_canon_format(const char *value, apr_pool_t *pool);
 
 /* "" for lists of nothing but defaults. */

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of directives, and what all setters share.
+ *
+ * The last text of each row is the Description of the directive in
+ * docs/mod/mod_dogpile.md, word for word.
+ */
+#include "httpd/commands.h"
+
+#include <apr_strings.h>
+
+#include "base/text.h"
+
+const char *dp_refuse(const cmd_parms *cmd, const char *value,
+                      const char *allowed)
+{
+    const char *end = cmd->cmd->name[0] == '<' ? ">" : "";
+
+    return apr_psprintf(cmd->temp_pool, "%s%s: '%s' isn't allowed; allowed: %s",
+                        cmd->cmd->name, end, value, allowed);
+}
+
+dp_where_t dp_where_of(const cmd_parms *cmd)
+{
+    dp_where_t where = {cmd->directive->filename, cmd->directive->line_num};
+
+    return where;
+}
+
+const char *dp_read_time(const cmd_parms *cmd, const char *value,
+                         apr_interval_time_t *usec)
+{
+    return dp_text_duration(value, usec)
+               ? NULL
+               : dp_refuse(cmd, value,
+                           "a time, in seconds or with a unit (ms, s, min, h, "
+                           "d), as in 1.5 or 10min");
+}
+
+const char *dp_read_int(const cmd_parms *cmd, const char *value, int min,
+                        int max, int *number)
+{
+    apr_int64_t parsed;
+
+    if (!dp_text_int(value, min, max, &parsed)) {
+        return dp_refuse(cmd, value,
+                         apr_psprintf(cmd->temp_pool,
+                                      "a whole number from %d to %d", min,
+                                      max));
+    }
+    *number = (int)parsed;
+    return NULL;
+}
+
+static const char *set_fetch_threads(cmd_parms *cmd, void *dir,
+                                     const char *value)
+{
+    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    (void)dir;
+    return wrong ? wrong
+                 : dp_read_int(cmd, value, 1, 1024, &dp_global->fetch_threads);
+}
+
+static const char *set_max_blocked(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    (void)dir;
+    return wrong ? wrong
+                 : dp_read_int(cmd, value, 0, 1000000, &dp_global->max_blocked);
+}
+
+/* Where a directive may stand: never in .htaccess. */
+#define ANYWHERE (RSRC_CONF | ACCESS_CONF)
+
+const command_rec dp_commands[] = {
+    /* what may differ from location to location */
+    AP_INIT_FLAG("DogpileEnable", dp_cmd_enable, NULL, ANYWHERE,
+                 "Turns coalescing and metatiles on for a location"),
+    AP_INIT_TAKE1("DogpileSource", dp_cmd_source, NULL, ANYWHERE,
+                  "The path and fixed parameters that render"),
+    AP_INIT_TAKE1("DogpileSourceName", dp_cmd_source_name, NULL, ANYWHERE,
+                  "The name of the source in keys, status and logs"),
+    AP_INIT_TAKE2("DogpileSourceHeader", dp_cmd_source_header, NULL, ANYWHERE,
+                  "Adds a header to the module's own requests"),
+    AP_INIT_TAKE_ARGV("DogpileKeepHeader", dp_cmd_keep_header, NULL, ANYWHERE,
+                      "Headers of the source that are kept with its tiles"),
+    AP_INIT_TAKE1("DogpileLocker", dp_cmd_locker, NULL, ANYWHERE,
+                  "The locker that a location uses"),
+    AP_INIT_TAKE1("DogpileStore", dp_cmd_store, NULL, ANYWHERE,
+                  "Where metatiles are kept"),
+    AP_INIT_TAKE1("DogpileCredentials", dp_cmd_credentials, NULL, ANYWHERE,
+                  "Whether requests with credentials share tiles"),
+    AP_INIT_TAKE1("DogpileUpstreamHeaders", dp_cmd_upstream_headers, NULL,
+                  ANYWHERE, "Whether the source says how long tiles are fresh"),
+    AP_INIT_TAKE12("DogpileExpire", dp_cmd_expire, NULL, ANYWHERE,
+                   "How long a metatile is fresh"),
+    AP_INIT_TAKE1("DogpileWaitTimeout", dp_cmd_wait_timeout, NULL, ANYWHERE,
+                  "How long a client waits for its tile"),
+    AP_INIT_TAKE1("DogpileFetchTimeout", dp_cmd_fetch_timeout, NULL, ANYWHERE,
+                  "How long a source may take"),
+    AP_INIT_TAKE1("DogpileUpstreamLimit", dp_cmd_upstream_limit, NULL, ANYWHERE,
+                  "How many requests a source gets at once"),
+    AP_INIT_FLAG("DogpileHeader", dp_cmd_header, NULL, ANYWHERE,
+                 "Whether answers carry Cache-Status"),
+
+    /* what a request must look like */
+    AP_INIT_TAKE_ARGV("DogpileGrids", dp_cmd_grids, NULL, ANYWHERE,
+                      "The grids that tiles may belong to"),
+    AP_INIT_TAKE_ARGV("DogpileTileSizes", dp_cmd_tile_sizes, NULL, ANYWHERE,
+                      "The widths that tiles may have"),
+    AP_INIT_TAKE_ARGV("DogpileMetatile", dp_cmd_metatile, NULL, ANYWHERE,
+                      "How many tiles one rendering answers"),
+    AP_INIT_TAKE_ARGV("DogpileParams", dp_cmd_params, NULL, ANYWHERE,
+                      "Parameters that are kept and make a tile another one"),
+    AP_INIT_TAKE_ARGV("DogpileIgnoreParams", dp_cmd_ignore_params, NULL,
+                      ANYWHERE, "Parameters that don't matter"),
+    AP_INIT_TAKE1("DogpileUnlisted", dp_cmd_unlisted, NULL, ANYWHERE,
+                  "What becomes of requests with other parameters"),
+    AP_INIT_TAKE1("DogpileOffGrid", dp_cmd_off_grid, NULL, ANYWHERE,
+                  "What becomes of maps that are no tile"),
+
+    /* of the server */
+    AP_INIT_RAW_ARGS("<DogpileGrid", dp_cmd_grid_section, NULL, RSRC_CONF,
+                     "Describes a grid of one's own"),
+    AP_INIT_TAKE_ARGV("DogpileGridCRS", dp_cmd_grid_crs, NULL, RSRC_CONF,
+                      "The names of the grid's coordinate system"),
+    AP_INIT_TAKE_ARGV("DogpileGridExtent", dp_cmd_grid_extent, NULL, RSRC_CONF,
+                      "The box that the grid covers"),
+    AP_INIT_TAKE_ARGV("DogpileGridResolutions", dp_cmd_grid_resolutions, NULL,
+                      RSRC_CONF, "Units per pixel, a number a level"),
+    AP_INIT_TAKE1("DogpileGridOrigin", dp_cmd_grid_origin, NULL, RSRC_CONF,
+                  "The corner from which the grid's cells are counted"),
+    AP_INIT_TAKE1("DogpileGridTileSize", dp_cmd_grid_tile_size, NULL, RSRC_CONF,
+                  "The width of a cell in pixels"),
+    AP_INIT_TAKE1("DogpileGridAxis", dp_cmd_grid_axis, NULL, RSRC_CONF,
+                  "The axis order of the coordinate system in WMS 1.3.0"),
+    AP_INIT_RAW_ARGS("<DogpileLocker", dp_cmd_locker_section, NULL, RSRC_CONF,
+                     "Describes a locker"),
+    AP_INIT_TAKE1("DogpileLockTimeout", dp_cmd_lock_timeout, NULL, RSRC_CONF,
+                  "After how long without a renewal a lock is over"),
+    AP_INIT_TAKE1("DogpileLockRetry", dp_cmd_lock_retry, NULL, RSRC_CONF,
+                  "The longest pause between two looks at a lock"),
+    AP_INIT_TAKE12("DogpileLockDirectory", dp_cmd_lock_directory, NULL,
+                   RSRC_CONF, "The directory of a disk locker"),
+    AP_INIT_TAKE1("DogpileLockNamespace", dp_cmd_lock_namespace, NULL,
+                  RSRC_CONF, "Keeps installations apart that share servers"),
+    AP_INIT_TAKE1("DogpileLockHost", dp_cmd_lock_host, NULL, RSRC_CONF,
+                  "The name of this host in lock records"),
+    AP_INIT_TAKE1("DogpileFetchThreads", set_fetch_threads, NULL, RSRC_CONF,
+                  "How many fetches a child runs at once"),
+    AP_INIT_TAKE1("DogpileMaxBlocked", set_max_blocked, NULL, RSRC_CONF,
+                  "How many requests may hold a thread while they wait"),
+    {NULL},
+};

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration as the rest of the glue sees it.
+ *
+ * dp_dir_t is what holds for one request: settings of the server, virtual
+ * host, directory and location, merged by httpd. A merge only copies values
+ * and pointers to what directives made, so a dp_dir_t can be copied by value
+ * and used after its request. dp_global_t is what there is once in a server:
+ * lockers, grids, stores, numbers of threads.
+ *
+ * Directives only read and check; names are resolved when all of the
+ * configuration is known (config_check.c), where configtest still sees it;
+ * nothing is created or contacted before the server really starts (start.c).
+ */
+#ifndef DP_HTTPD_CONFIG_H
+#define DP_HTTPD_CONFIG_H
+
+#include "httpd/httpd_priv.h"
+
+#include "lock/lock.h"
+#include "request/request.h"
+#include "store/store.h"
+
+/* Where something was configured, for messages. */
+typedef struct dp_where_t {
+    const char *file;
+    int line;
+} dp_where_t;
+
+/* DogpileGrids: names, and what they turn out to mean. */
+typedef struct dp_gridset_t {
+    const char *const *names;
+    const dp_grid_t **grids;
+    int n;
+    dp_where_t where;
+} dp_gridset_t;
+
+typedef struct dp_sizes_t {
+    const int *px;
+    int n;
+} dp_sizes_t;
+
+typedef struct dp_params_t {
+    const dp_param_rule_t *rules;
+    int n;
+} dp_params_t;
+
+typedef struct dp_names_t {
+    const char *const *names;
+    int n;
+} dp_names_t;
+
+typedef struct dp_headers_t {
+    const dp_record_header_t *headers;
+    int n;
+} dp_headers_t;
+
+/* A locker: a block of the configuration, or a store's default. */
+typedef struct dp_locker_def_t {
+    dogpile_locker_conf_t conf;
+    const dogpile_locker_provider_t *provider;
+    dogpile_locker_t *locker; /* made by the check */
+    dp_where_t where;
+} dp_locker_def_t;
+
+/* A store; locations that name the same one share it. */
+typedef struct dp_store_def_t {
+    const char *spec; /* "disk:/path", as compared */
+    dogpile_store_conf_t conf;
+    dogpile_store_t *store; /* made by the check */
+    dp_locker_def_t *default_locker;
+    dp_where_t where;
+} dp_store_def_t;
+
+/* DogpileLocker in a location: a name, and what it turns out to mean. */
+typedef struct dp_locker_ref_t {
+    const char *name;
+    dp_locker_def_t *def;
+    dp_where_t where;
+} dp_locker_ref_t;
+
+/* DogpileSource. */
+typedef struct dp_source_t {
+    const char *path;  /* escaped, as in a request line */
+    const char *query; /* or NULL */
+} dp_source_t;
+
+/*
+ * The settings that merge by "the inner one, if it is set". One list makes the
+ * members, their unset values, their defaults and the merge:
+ * X(type, member, unset, default).
+ */
+#define DP_DIR_SETTINGS(X)                                                     \
+    X(int, enable, -1, 0)                                                      \
+    X(const dp_source_t *, source, NULL, NULL)                                 \
+    X(const char *, source_name, NULL, NULL)                                   \
+    X(const char *, named_path, NULL, NULL)                                    \
+    X(const dp_headers_t *, source_headers, NULL, &dp_no_headers)              \
+    X(const dp_names_t *, keep_headers, NULL, &dp_no_names)                    \
+    X(const dp_locker_ref_t *, locker, NULL, NULL)                             \
+    X(const dp_store_def_t *, store, NULL, dp_global->default_store)           \
+    X(const dp_gridset_t *, grids, NULL, &dp_default_grids)                    \
+    X(const dp_sizes_t *, tile_sizes, NULL, &dp_default_tile_sizes)            \
+    X(const dp_metatile_rule_t *, metatile, NULL, &dp_default_metatile)        \
+    X(const dp_params_t *, params, NULL, &dp_default_params)                   \
+    X(const dp_names_t *, ignored, NULL, &dp_default_ignored)                  \
+    X(int, unlisted, -1, DP_POLICY_PASS)                                       \
+    X(int, off_grid, -1, DP_POLICY_COALESCE)                                   \
+    X(apr_interval_time_t, expire_usec, -1, apr_time_from_sec(3600))           \
+    X(int, jitter_percent, -1, 10)                                             \
+    X(int, honours_upstream, -1, 1)                                            \
+    X(int, shares_credentials, -1, 0)                                          \
+    X(apr_interval_time_t, wait_usec, -1, apr_time_from_sec(30))               \
+    X(apr_interval_time_t, fetch_usec, -1, apr_time_from_sec(60))              \
+    X(int, upstream_limit, -1, 16)                                             \
+    X(int, says_status, -1, 1)
+
+/* Set values are read with DP_SETTING(), which knows the defaults. */
+typedef struct dp_dir_t {
+#define DP_DIR_MEMBER(type, name, unset, fallback) type name;
+    DP_DIR_SETTINGS(DP_DIR_MEMBER)
+#undef DP_DIR_MEMBER
+} dp_dir_t;
+
+extern const dp_headers_t dp_no_headers;
+extern const dp_names_t dp_no_names;
+extern const dp_gridset_t dp_default_grids;
+extern const dp_sizes_t dp_default_tile_sizes;
+extern const dp_metatile_rule_t dp_default_metatile;
+extern const dp_params_t dp_default_params;
+extern const dp_names_t dp_default_ignored;
+
+/* A section in which DogpileEnable, DogpileSource or DogpileSourceName is set,
+ * for the cross-checks. */
+typedef struct dp_section_t {
+    const server_rec *server;
+    const char *path; /* of the section, NULL outside of any */
+    const dp_dir_t *dir;
+    dp_where_t where;
+} dp_section_t;
+
+typedef struct dp_global_t {
+    apr_pool_t *pool;
+    apr_array_header_t *grids;    /* of dp_grid_t *: <DogpileGrid> */
+    apr_array_header_t *gridsets; /* of dp_gridset_t * */
+    apr_array_header_t *lockers;  /* of dp_locker_def_t * */
+    apr_array_header_t *refs;     /* of dp_locker_ref_t * */
+    apr_array_header_t *stores;   /* of dp_store_def_t * */
+    apr_array_header_t *sections; /* of dp_section_t * */
+    dp_store_def_t *default_store;
+    dogpile_locker_conf_t locker_defaults; /* DogpileLockTimeout and others
+                                              outside of a block */
+    const char *lock_namespace;
+    int fetch_threads;       /* DogpileFetchThreads */
+    int max_blocked;         /* DogpileMaxBlocked, -1 for the default */
+    int is_enabled;          /* some section says DogpileEnable On */
+    int needs_default_store; /* and some such section names no store */
+} dp_global_t;
+
+/* Of the configuration that is being read or is in force. */
+extern dp_global_t *dp_global;
+
+#define DP_DEFAULT_STORE "/var/cache/apache2/mod_dogpile"
+
+/* config.c: httpd's callbacks. */
+void dp_config_begin(apr_pool_t *pconf);
+void *dp_dir_create(apr_pool_t *pool, char *path);
+void *dp_dir_merge(apr_pool_t *pool, void *outer, void *inner);
+
+/* What holds for a request, with the defaults filled in. */
+void dp_dir_resolve(dp_dir_t *resolved, const dp_dir_t *dir);
+
+/* The store that a specification names, made known when it is new. */
+dp_store_def_t *dp_store_find(const char *provider_and_place,
+                              const dp_where_t *where);
+
+/* Rules for the request room. */
+void dp_rules_of(dp_rules_t *rules, const dp_dir_t *resolved);
+
+/* commands.c and others: the table of directives. */
+extern const command_rec dp_commands[];
+
+/* The path and query of a DogpileSource. */
+const char *dp_source_text(const dp_source_t *source, apr_pool_t *pool);
+
+/*
+ * The name in keys of what `path` asks for, where DogpileSourceName is given.
+ * DogpileSource makes one source of all paths of a location; without it the
+ * part of the path below the named section belongs to the name, since
+ * different paths are different maps.
+ */
+const char *dp_source_name(const dp_dir_t *dir, const char *path,
+                           apr_pool_t *pool);
+
+/* config_sources.c */
+int dp_config_check_sources(const server_rec *s, apr_pool_t *pool);
+
+/* Log what is wrong with the directive at that place. Not OK. */
+int dp_config_refuse(const server_rec *s, const dp_where_t *where, int id,
+                     const char *text);
+
+/* config_check.c: OK, or an error that has been logged. */
+int dp_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                    server_rec *s);
+
+#endif

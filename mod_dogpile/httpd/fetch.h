@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a flight has done for a task: look in the store, ask the source and
+ * make a record of the answer, put it in the store.
+ */
+#ifndef DP_HTTPD_FETCH_H
+#define DP_HTTPD_FETCH_H
+
+#include "flight/flight.h"
+#include "httpd/internal.h"
+#include "httpd/task.h"
+#include "image/image.h"
+
+/* The baton of a job is its dp_task_t. */
+extern const dp_work_t dp_fetch_work;
+
+/*
+ * validate.c: whether an answer is the picture that was asked for. Returns
+ * NULL and sets `kind`, or what is wrong, for people; `status` is then the
+ * status for the clients.
+ */
+const char *dp_validate(const dp_answer_t *answer, const dp_task_t *task,
+                        dp_image_kind_e *kind, int *status, apr_pool_t *pool);
+
+/* The width and height of the picture that a task's flight asks for. */
+void dp_picture_size(const dp_task_t *task, int *width, int *height);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the files of the glue: the module, its log calls.
+ */
+#ifndef DP_HTTPD_PRIV_H
+#define DP_HTTPD_PRIV_H
+
+#include <httpd.h>
+
+#include <http_config.h>
+#include <http_log.h>
+
+#include "dogpile_types.h"
+
+/* The one symbol that mod_dogpile.so exports. */
+extern module AP_MODULE_DECLARE_DATA dogpile_module
+    __attribute__((visibility("default")));
+
+APLOG_USE_MODULE(dogpile);
+
+/* Log with a message number of docs/MESSAGES.md. */
+#define dp_slog(s, level, rv, id, ...)                                         \
+    dp_slog_(APLOG_MARK, level, rv, s, id, __VA_ARGS__)
+#define dp_rlog(r, level, rv, id, ...)                                         \
+    dp_rlog_(APLOG_MARK, level, rv, r, id, __VA_ARGS__)
+
+void dp_slog_(const char *file, int line, int module_index, int level,
+              apr_status_t rv, const server_rec *s, int id, const char *format,
+              ...) __attribute__((format(printf, 8, 9)));
+void dp_rlog_(const char *file, int line, int module_index, int level,
+              apr_status_t rv, const request_rec *r, int id, const char *format,
+              ...) __attribute__((format(printf, 8, 9)));
+
+/* The error log of the server, for the rooms that know no httpd. */
+const dogpile_log_t *dp_log_of(const server_rec *s, apr_pool_t *pool);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The module record and its hooks, nothing else. See README.md beside the
+ * rooms for where things are.
+ */
+#include "httpd/httpd_priv.h"
+
+#include <http_protocol.h>
+
+#include "httpd/handler.h"
+#include "httpd/internal.h"
+#include "httpd/start.h"
+#include "httpd/status.h"
+
+static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)plog;
+    (void)ptemp;
+    dp_config_begin(pconf);
+    return OK;
+}
+
+static void register_hooks(apr_pool_t *pool)
+{
+    /* Whoever else would render the tile. */
+    static const char *const renderers[] = {"mod_proxy.c", "mod_cgi.c",
+                                            "mod_cgid.c", "mod_fcgid.c", NULL};
+
+    ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(dp_config_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(dp_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(dp_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_status(dp_child_status, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(dp_handler, NULL, renderers, APR_HOOK_REALLY_FIRST);
+    ap_hook_handler(dp_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    dp_internal_register(pool);
+}
+
+module AP_MODULE_DECLARE_DATA dogpile_module = {
+    STANDARD20_MODULE_STUFF,
+    dp_dir_create,
+    dp_dir_merge,
+    NULL,
+    NULL,
+    dp_commands,
+    register_hooks,
+    AP_MODULE_FLAG_NONE,
+};

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Answers to clients, on request threads.
+ *
+ * A tile gets every header that HTTP caches and browsers need to keep it well:
+ * a strong ETag of its bytes, Last-Modified, Age, Expires, Cache-Control and
+ * Cache-Status. Conditions, HEAD and Range are left to httpd.
+ */
+#include "httpd/reply.h"
+
+#include <apr_date.h>
+#include <apr_strings.h>
+#include <http_protocol.h>
+#include <http_request.h>
+
+#include "base/digest.h"
+
+void dp_reply_note(request_rec *r, const char *status)
+{
+    apr_table_setn(r->subprocess_env, "DOGPILE_STATUS", status);
+}
+
+static const char *cache_status(request_rec *r, const char *how)
+{
+    return apr_pstrcat(r->pool, "mod_dogpile; ", how, NULL);
+}
+
+static void set_freshness(request_rec *r, const dp_record_t *record,
+                          const char *how, const dp_dir_t *dir)
+{
+    apr_time_t now = r->request_time;
+    apr_int64_t lifetime = apr_time_sec(record->expires - record->created);
+    apr_int64_t age = apr_time_sec(now - record->created);
+    char *expires = apr_palloc(r->pool, APR_RFC822_DATE_LEN);
+
+    age = age > 0 ? age : 0;
+    apr_rfc822_date(expires, record->expires);
+    apr_table_setn(r->headers_out, "Expires", expires);
+    apr_table_setn(
+        r->headers_out, "Cache-Control",
+        apr_psprintf(r->pool, "max-age=%" APR_INT64_T_FMT, lifetime));
+    apr_table_setn(r->headers_out, "Age",
+                   apr_psprintf(r->pool, "%" APR_INT64_T_FMT, age));
+    if (dir->says_status) {
+        apr_table_setn(r->headers_out, "Cache-Status",
+                       apr_psprintf(r->pool, "%s; ttl=%" APR_INT64_T_FMT,
+                                    cache_status(r, how), lifetime - age));
+    }
+}
+
+static void set_validators(request_rec *r, const dp_record_t *record,
+                           const dp_record_tile_t *tile)
+{
+    char *etag = apr_palloc(r->pool, 2 * DP_ETAG_BYTES + 3);
+
+    etag[0] = '"';
+    dp_hex(etag + 1, tile->etag, DP_ETAG_BYTES);
+    etag[2 * DP_ETAG_BYTES + 1] = '"';
+    etag[2 * DP_ETAG_BYTES + 2] = '\0';
+    apr_table_setn(r->headers_out, "ETag", etag);
+    ap_update_mtime(r, record->created);
+    ap_set_last_modified(r);
+    ap_set_accept_ranges(r);
+}
+
+/* RFC 9110 section 13.2.2: where there is an ETag to compare, dates don't
+ * count. httpd wants both to agree; a browser sends both, and a tile that was
+ * rendered anew with the same pixels has a new date. */
+static int meets_conditions(request_rec *r)
+{
+    if (apr_table_get(r->headers_in, "If-None-Match")) {
+        apr_table_unset(r->headers_in, "If-Modified-Since");
+    }
+    if (apr_table_get(r->headers_in, "If-Match")) {
+        apr_table_unset(r->headers_in, "If-Unmodified-Since");
+    }
+    return ap_meets_conditions(r);
+}
+
+int dp_reply_tile(request_rec *r, const dp_dir_t *dir,
+                  const dp_record_t *record, int index, const char *how,
+                  apr_bucket *body)
+{
+    const dp_record_tile_t *tile = &record->tiles[index];
+    apr_bucket_brigade *bb;
+    int status;
+    int i;
+
+    for (i = 0; i < record->nheaders; i++) {
+        apr_table_addn(r->headers_out, record->headers[i].name,
+                       record->headers[i].value);
+    }
+    ap_set_content_type(r, record->media_type);
+    ap_set_content_length(r, tile->length);
+    set_validators(r, record, tile);
+    set_freshness(r, record, how, dir);
+    status = meets_conditions(r);
+    if (status != OK) {
+        apr_bucket_destroy(body);
+        return status;
+    }
+    bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    APR_BRIGADE_INSERT_TAIL(bb, body);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    /* A client that has gone is no error of ours; httpd logs it. */
+    return ap_pass_brigade(r->output_filters, bb) == APR_SUCCESS
+                   || r->connection->aborted
+               ? OK
+               : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+int dp_reply_failure(request_rec *r, const dp_dir_t *dir, int status,
+                     int retry_after_sec, const char *how)
+{
+    dp_reply_note(r, "error");
+    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
+    if (retry_after_sec > 0) {
+        apr_table_setn(r->err_headers_out, "Retry-After",
+                       apr_itoa(r->pool, retry_after_sec));
+    }
+    if (dir->says_status) {
+        apr_table_setn(r->err_headers_out, "Cache-Status",
+                       cache_status(r, how));
+    }
+    return status;
+}
+
+void dp_reply_pass(request_rec *r, const dp_dir_t *dir, const char *detail)
+{
+    dp_reply_note(r, "pass");
+    if (dir->says_status) {
+        apr_table_addn(r->err_headers_out, "Cache-Status",
+                       apr_pstrcat(r->pool,
+                                   "mod_dogpile; fwd=bypass; detail=\"", detail,
+                                   "\"", NULL));
+    }
+}

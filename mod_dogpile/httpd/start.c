@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The start of the server and of its children.
+ *
+ * The parent, as root: make directories, try them as the user that the
+ * children run as, lay out the shared memory. Never done by configtest, which
+ * ends before the post_config hook. What the children share outlives a
+ * graceful restart, so that the old children's flights and the new ones' are
+ * the same; a restart that changes its size begins anew.
+ */
+#include "httpd/start.h"
+
+#include <ap_mpm.h>
+#include <apr_strings.h>
+#include <fcntl.h>
+#include <http_core.h>
+#include <mpm_common.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/process.h"
+
+#define RETAINED "mod_dogpile_shared"
+
+/* Flights at once: every request thread may lead one, and some are finishing. */
+#define SPARE_FLIGHTS 1024
+#define FLIGHTS_MAX 65536
+
+dp_child_t dp_child;
+
+/* What is retained; the pointers are to memory of the process. */
+typedef struct retained_t {
+    void *memory; /* dp_area_t, then the table; NULL before the first start */
+    apr_size_t size;
+    int nslots;
+    int nflights;
+    dp_shared_t shared;
+} retained_t;
+
+static retained_t *retained;
+
+/* --- what the children share ------------------------------------------- */
+
+static apr_size_t table_offset(void)
+{
+    return (sizeof(dp_area_t) + 63) & ~(apr_size_t)63;
+}
+
+static int query(int what)
+{
+    int value = 0;
+
+    ap_mpm_query(what, &value);
+    return value;
+}
+
+static int threads_of_httpd(void)
+{
+    int threads = query(AP_MPMQ_MAX_THREADS);
+
+    return query(AP_MPMQ_MAX_DAEMONS) * (threads > 0 ? threads : 1);
+}
+
+static apr_status_t make_eventfds(dp_shared_t *shared, int nslots,
+                                  apr_pool_t *process_pool)
+{
+    int *fds = apr_pcalloc(process_pool, (apr_size_t)nslots * sizeof(*fds));
+    int i;
+
+    for (i = 0; i < nslots; i++) {
+        fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fds[i] < 0) {
+            return errno;
+        }
+    }
+    shared->eventfds = fds;
+    return APR_SUCCESS;
+}
+
+static apr_status_t make_shared(retained_t *made, int nslots, int nflights,
+                                apr_pool_t *process_pool)
+{
+    apr_status_t rv;
+
+    made->size = table_offset() + dp_table_size(nslots, nflights);
+    made->nslots = nslots;
+    made->nflights = nflights;
+    made->memory = mmap(NULL, made->size, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (made->memory == MAP_FAILED) {
+        made->memory = NULL;
+        return errno;
+    }
+    rv = dp_table_init((char *)made->memory + table_offset(), nslots, nflights,
+                       &made->shared.table);
+    if (rv == APR_SUCCESS) {
+        rv = dp_landing_make(&made->shared.landing, DP_RECORD_BYTES_MAX);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = make_eventfds(&made->shared, nslots, process_pool);
+    }
+    made->shared.counters = &((dp_area_t *)made->memory)->counters;
+    return rv;
+}
+
+/* Children of before the restart still use the old one; it goes with them. */
+static void forget_shared(retained_t *old)
+{
+    int i;
+
+    if (old->memory == NULL) {
+        return;
+    }
+    for (i = 0; old->shared.eventfds && i < old->nslots; i++) {
+        close(old->shared.eventfds[i]);
+    }
+    close(old->shared.landing.fd);
+    munmap(old->memory, old->size);
+    memset(old, 0, sizeof(*old));
+}
+
+static apr_status_t share(server_rec *s)
+{
+    int nslots = query(AP_MPMQ_HARD_LIMIT_DAEMONS);
+    int nflights = threads_of_httpd() + SPARE_FLIGHTS;
+
+    if (nflights > FLIGHTS_MAX) {
+        nflights = FLIGHTS_MAX;
+    }
+    retained = ap_retained_data_get(RETAINED);
+    if (retained == NULL) {
+        retained = ap_retained_data_create(RETAINED, sizeof(*retained));
+    }
+    if (retained->memory
+        && dp_table_is((char *)retained->memory + table_offset(), nslots,
+                       nflights)) {
+        return APR_SUCCESS;
+    }
+    forget_shared(retained);
+    return make_shared(retained, nslots, nflights, s->process->pool);
+}
+
+/* --- the parent -------------------------------------------------------- */
+
+static int prepare_locker(dp_locker_def_t *def, server_rec *s,
+                          apr_pool_t *ptemp)
+{
+    const char *wrong = def->provider->prepare
+                            ? def->provider->prepare(def->locker, ptemp)
+                            : NULL;
+
+    if (wrong) {
+        dp_slog(s, APLOG_ERR | APLOG_STARTUP, 0, 802, "locker %s: %s",
+                def->conf.name, wrong);
+    }
+    return wrong ? HTTP_INTERNAL_SERVER_ERROR : OK;
+}
+
+static int prepare_store(dp_store_def_t *def, server_rec *s, apr_pool_t *ptemp)
+{
+    const char *wrong;
+
+    if (def == dp_global->default_store && !dp_global->needs_default_store) {
+        return OK;
+    }
+    wrong = def->store->provider->prepare(def->store, ptemp);
+    if (wrong) {
+        dp_slog(s, APLOG_ERR | APLOG_STARTUP, 0, 801, "DogpileStore %s: %s",
+                def->spec, wrong);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return prepare_locker(def->default_locker, s, ptemp);
+}
+
+static int prepare(server_rec *s, apr_pool_t *ptemp)
+{
+    int rc = OK;
+    int i;
+
+    for (i = 0; i < dp_global->stores->nelts && rc == OK; i++) {
+        rc = prepare_store(
+            APR_ARRAY_IDX(dp_global->stores, i, dp_store_def_t *), s, ptemp);
+    }
+    for (i = 0; i < dp_global->lockers->nelts && rc == OK; i++) {
+        rc = prepare_locker(
+            APR_ARRAY_IDX(dp_global->lockers, i, dp_locker_def_t *), s, ptemp);
+    }
+    return rc;
+}
+
+int dp_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                   server_rec *s)
+{
+    apr_status_t rv;
+    int rc;
+
+    (void)pconf;
+    (void)plog;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
+        return OK; /* httpd reads its configuration twice at a start */
+    }
+    rc = dp_global->is_enabled ? prepare(s, ptemp) : OK;
+    if (rc != OK) {
+        return rc;
+    }
+    rv = share(s);
+    if (rv != APR_SUCCESS) {
+        dp_slog(s, APLOG_ERR | APLOG_STARTUP, rv, 803,
+                "can't make the memory that the children share");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+void dp_child_status(server_rec *s, pid_t pid, ap_generation_t generation,
+                     int slot, mpm_child_status state)
+{
+    (void)s;
+    (void)generation;
+    (void)slot;
+    if (state == MPM_CHILD_EXITED && retained && retained->memory) {
+        dp_flights_bury(&retained->shared, pid);
+    }
+}
+
+/* --- a child ----------------------------------------------------------- */
+
+static void start_flights(apr_pool_t *pchild, server_rec *s)
+{
+    dp_flights_conf_t *conf = apr_pcalloc(pchild, sizeof(*conf));
+    apr_status_t rv;
+
+    conf->shared = dp_child.shared;
+    conf->pid = getpid();
+    conf->started = dp_process_started(getpid());
+    /* Where one process serves one request, mod_proxy keeps one connection
+     * without a mutex, so there is one fetch at a time. */
+    conf->fetch_threads = dp_child.is_threaded ? dp_global->fetch_threads : 1;
+    conf->is_threaded = dp_child.is_threaded;
+    conf->clock = &dp_clock_monotonic;
+    conf->log = dp_log_of(s, pchild);
+    rv = dp_flights_create(&dp_child.flights, conf, pchild);
+    if (rv != APR_SUCCESS) {
+        dp_child.flights = NULL;
+        dp_slog(s, APLOG_ERR, rv, 804,
+                "this child can't take part in flights: it passes every "
+                "request through");
+    }
+}
+
+static void start_back_ends(apr_pool_t *pchild)
+{
+    int i;
+
+    for (i = 0; i < dp_global->stores->nelts; i++) {
+        dp_store_def_t *def =
+            APR_ARRAY_IDX(dp_global->stores, i, dp_store_def_t *);
+
+        if (def != dp_global->default_store || dp_global->needs_default_store) {
+            def->store->provider->child_init(def->store, pchild);
+            if (def->default_locker->provider->child_init) {
+                def->default_locker->provider->child_init(
+                    def->default_locker->locker, pchild);
+            }
+        }
+    }
+    for (i = 0; i < dp_global->lockers->nelts; i++) {
+        dp_locker_def_t *def =
+            APR_ARRAY_IDX(dp_global->lockers, i, dp_locker_def_t *);
+
+        if (def->provider->child_init) {
+            def->provider->child_init(def->locker, pchild);
+        }
+    }
+}
+
+void dp_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    int half = threads_of_httpd() / 2;
+
+    memset(&dp_child, 0, sizeof(dp_child));
+    dp_child.pool = pchild;
+    dp_child.shared = &retained->shared;
+    dp_child.area = retained->memory;
+    dp_child.is_threaded = query(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
+    dp_child.max_blocked = dp_global->max_blocked >= 0 ? dp_global->max_blocked
+                           : half > 0                  ? half
+                                                       : 1;
+    apr_thread_mutex_create(&dp_child.master_mutex, APR_THREAD_MUTEX_DEFAULT,
+                            pchild);
+    if (dp_global->is_enabled) {
+        start_back_ends(pchild);
+        start_flights(pchild, s);
+    }
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a request_rec to a task, and from a task to a flight's job. Called on
+ * request threads.
+ */
+#include "httpd/task.h"
+
+#include <apr_strings.h>
+#include <http_request.h>
+#include <http_ssl.h>
+
+#include "base/digest.h"
+#include "httpd/fetch.h"
+
+/* What the client asked is in the first request of a chain of redirects: a
+ * later one may have been rewritten to another path, with a hidden map=. */
+static const request_rec *first_of(const request_rec *r)
+{
+    while (r->prev != NULL) {
+        r = r->prev;
+    }
+    return r;
+}
+
+/* Two sources often differ in their query only: a hidden map=. */
+static const char *source_name(const request_rec *r, const dp_task_t *task)
+{
+    const dp_source_t *source = task->dir.source;
+
+    if (task->dir.source_name) {
+        return dp_source_name(&task->dir, task->path, r->pool);
+    }
+    return apr_pstrcat(r->pool, r->server->server_hostname,
+                       source ? dp_source_text(source, r->pool) : task->path,
+                       NULL);
+}
+
+uint64_t dp_task_source(const dp_task_t *task)
+{
+    dogpile_digest_t digest;
+    uint64_t number;
+
+    dp_digest(&digest, task->source_name, strlen(task->source_name));
+    memcpy(&number, digest.bytes, sizeof(number));
+    return number;
+}
+
+static void read_query(dp_task_t *task, apr_pool_t *pool)
+{
+    dp_rules_t rules;
+
+    dp_rules_of(&rules, &task->dir);
+    task->verdict =
+        dp_protocol_wms.read(&task->request, "", task->query, &rules, pool);
+    if (task->verdict == DP_VERDICT_TILE
+        || task->verdict == DP_VERDICT_OFF_GRID) {
+        dp_key_make(&task->key, &task->request, task->source_name,
+                    dp_global->lock_namespace, pool);
+    }
+    task->store =
+        task->verdict == DP_VERDICT_TILE ? task->dir.store->store : NULL;
+}
+
+void dp_task_read(dp_task_t *task, request_rec *r, const dp_dir_t *resolved)
+{
+    const request_rec *first = first_of(r);
+
+    memset(task, 0, sizeof(*task));
+    task->server = r->server;
+    task->is_tls = ap_ssl_conn_is_ssl(r->connection);
+    task->dir = *resolved;
+    task->path = first->parsed_uri.path ? first->parsed_uri.path : "/";
+    task->query = first->parsed_uri.query;
+    task->source_name = source_name(r, task);
+    read_query(task, r->pool);
+}
+
+dp_job_t *dp_task_job(void *baton, apr_pool_t *flight_pool)
+{
+    const dp_task_t *request_task = baton;
+    dp_task_t *task = apr_pmemdup(flight_pool, request_task, sizeof(*task));
+    dp_job_t *job = apr_pcalloc(flight_pool, sizeof(*job));
+    const dp_locker_ref_t *ref = task->dir.locker;
+    const dp_locker_def_t *def =
+        ref ? ref->def : task->dir.store->default_locker;
+    int fetchers = dp_global->fetch_threads;
+
+    task->path = apr_pstrdup(flight_pool, task->path);
+    task->query = apr_pstrdup(flight_pool, task->query);
+    task->source_name = apr_pstrdup(flight_pool, task->source_name);
+    read_query(task, flight_pool); /* the texts of the other one go away */
+
+    job->lock_key.digest = task->key.digest;
+    if (task->store) {
+        job->lock_key.store_id = task->store->id;
+    }
+    job->lock_key.label =
+        apr_psprintf(flight_pool, "%s %s/%d/%u/%u", task->key.source,
+                     task->key.grid, task->key.z, task->key.x, task->key.y);
+    /* Off-grid maps go to those who wait here, so no other host is asked. */
+    job->locker = task->store ? def->locker : NULL;
+    job->upstream_limit = task->dir.upstream_limit;
+    if (fetchers > 1 && job->upstream_limit > fetchers / 2) {
+        job->upstream_limit = fetchers / 2;
+    }
+    job->fetch_timeout_usec = task->dir.fetch_usec;
+    job->work = &dp_fetch_work;
+    job->baton = task;
+    return job;
+}
+
+int dp_task_index(const dp_task_t *task)
+{
+    return task->verdict == DP_VERDICT_TILE
+               ? dp_metatile_index(&task->request.metatile, &task->request.cell)
+               : 0;
+}
