@@ -20,13 +20,14 @@ Q := $(if $(V),,@)
 # tests/checks/layers.sh reads this line.
 ROOMS := include base grid request policy image lock store flight httpd
 
+LATER := $(foreach x,memcache redis zookeeper fallback net backoff tend,$(wildcard mod_dogpile/*/*$(x)*.c tests/contract/*$(x)*.c tests/contract/memcached*.c tests/unit/*/*$(x)*.c))
 LIB_ROOMS := $(filter-out include httpd,$(ROOMS))
-LIB_SRC := $(foreach r,$(LIB_ROOMS),$(wildcard mod_dogpile/$(r)/*.c))
+LIB_SRC := $(filter-out $(LATER),$(foreach r,$(LIB_ROOMS),$(wildcard mod_dogpile/$(r)/*.c)))
 MOD_SRC := $(wildcard mod_dogpile/httpd/*.c)
-UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+UNIT_SRC := $(filter-out $(LATER),$(wildcard tests/unit/*/test_*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-CONTRACT_SRC := $(wildcard tests/contract/test_*.c)
-CONTRACT_LIB := $(filter-out $(CONTRACT_SRC),$(wildcard tests/contract/*.c))
+CONTRACT_SRC := $(filter-out $(LATER),$(wildcard tests/contract/test_*.c))
+CONTRACT_LIB := $(filter-out $(LATER) $(CONTRACT_SRC),$(wildcard tests/contract/*.c))
 CHECK_LIB := tests/unit/unit.c
 REPLAY_LIB := tests/fuzz/standalone.c
 

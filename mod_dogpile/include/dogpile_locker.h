@@ -92,7 +92,10 @@ typedef struct dogpile_locker_conf_t {
     const char *directory;             /* DogpileLockDirectory, or NULL */
     const char *group;                 /* its group=, or NULL */
     const apr_array_header_t *servers; /* of const char *: DogpileLockServer */
-    const char *secret_file;           /* DogpileLockSecretFile, or NULL */
+    const char *secret_file;           /* DogpileLockSecretFile, or NULL: a
+                                          file whose first line is the secret */
+    const apr_array_header_t *members; /* of dogpile_locker_t *: the lockers of
+                                          a fallback, in order; else empty */
     apr_uid_t uid;                     /* who will use it, for prepare */
     apr_gid_t gid;
     const dogpile_log_t *log;
@@ -128,9 +131,11 @@ struct dogpile_locker_provider_t {
                           apr_pool_t *result_pool);
 
     /*
-     * Once when the server really starts, still as root: make what the
-     * children need and give it to conf->uid. May be NULL. Returns NULL or
-     * what is wrong. A lock server that can't be reached is not an error.
+     * Once when the server really starts, still as root and before the
+     * children are forked: make what the children need and share, and give it
+     * to conf->uid. May be NULL, and isn't called by command-line tools.
+     * Returns NULL or what is wrong. A lock server that can't be reached is
+     * not an error.
      */
     const char *(*prepare)(dogpile_locker_t *locker, apr_pool_t *scratch_pool);
 
