@@ -10,6 +10,7 @@
 #                               replayed on tests/fuzz/corpus/wms/ and so on
 #   SANITIZE=address            no checks of the product and no httpd, which
 #                               isn't built with sanitizers
+#   MPM=worker                  httpd's tests under this one only
 #   PYTEST="-k herd"            more arguments for pytest
 #
 # A part that runs nothing fails, and so does a test that skips itself: a
@@ -20,6 +21,7 @@ export LC_ALL=C
 BUILD=${BUILD:-build}
 export BUILD
 export DOGPILE_MODULE="${DOGPILE_MODULE:-$PWD/$BUILD/modules/mod_dogpile.so}"
+only=${MPM:-}
 reports=$BUILD/reports
 rm -rf "$reports"
 mkdir -p "$reports"
@@ -95,17 +97,21 @@ run_fuzz() {
 # The number of an attribute of the first <testsuite> of a JUnit file.
 suite() {
     sed -n "s/.*<testsuite [^>]*\\<$1=\"\\([0-9]*\\)\".*/\\1/p" \
-        "$reports/pytest.xml" | head -n 1
+        "$report" | head -n 1
 }
 
+# An MPM and the tests to run under it.
 run_pytest() {
+    MPM=$1
+    export MPM
+    shift
+    report=$reports/pytest-$MPM.xml
     # shellcheck disable=SC2086
-    /usr/bin/python3 -m pytest -q --junit-xml="$reports/pytest.xml" \
-        ${PYTEST:-} tests/httpd
+    /usr/bin/python3 -m pytest -q --junit-xml="$report" ${PYTEST:-} "$@"
     code=$?
     total=0
     bad=0
-    if [ -s "$reports/pytest.xml" ]; then
+    if [ -s "$report" ]; then
         total=$(suite tests)
         bad=$(($(suite failures) + $(suite errors) + $(suite skipped)))
     fi
@@ -130,9 +136,18 @@ if [ -z "${SANITIZE:-}" ]; then
     for script in tests/checks/*.sh; do run_script "$script"; done
     end_part
 
-    part "httpd"
-    run_pytest
+    part "httpd, ${only:-event}"
+    run_pytest "${only:-event}" tests/httpd
     end_part
+
+    # What depends on how an MPM waits, forks and dies.
+    for mpm in ${only:-worker prefork}; do
+        [ "$mpm" = "$only" ] && continue
+        part "httpd, $mpm"
+        run_pytest "$mpm" tests/httpd/test_3*.py tests/httpd/test_4*.py \
+            tests/httpd/test_6*.py
+        end_part
+    done
 fi
 
 echo "$passed passed, $failed failed"

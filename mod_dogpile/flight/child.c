@@ -46,6 +46,9 @@ static void resign_all_locked(dp_flights_t *flights)
 
 void dp_flights_settle(dp_flights_t *flights)
 {
+    if (flights->is_stopping) {
+        return; /* prefork ends a child in the middle of its request */
+    }
     dp_flights_lock(flights);
     resign_all_locked(flights);
     while (flights->leading > 0 || flights->busy > 0) {

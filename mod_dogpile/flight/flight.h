@@ -47,7 +47,6 @@ typedef struct dp_catch_t {
     dp_outcome_t outcome;
     const void *bytes; /* the record, outcome.length bytes, of an outcome
                           DP_OUTCOME_RECORD */
-    int is_storable;
 } dp_catch_t;
 
 /*

@@ -289,7 +289,7 @@ static void fetch(dp_local_t *local, apr_thread_t *thread,
     leave_place(local);
     /* Even where the flight was given up at its deadline: the next request
      * finds a late metatile in the store. */
-    if (made.outcome.kind == DP_OUTCOME_RECORD && made.is_storable) {
+    if (made.outcome.kind == DP_OUTCOME_RECORD && made.outcome.is_storable) {
         job->work->keep(job->baton, &made, base, local->pool);
     }
 }

@@ -8,7 +8,8 @@
 
 #include <apr_strings.h>
 
-/* What the directives set: a block's, or the server's. */
+/* What the directives set: a block's, or what blocks that don't say it and the
+ * stores' own lockers start from. */
 static dp_locker_def_t *current;
 
 static dogpile_locker_conf_t *conf_of(void)
@@ -44,12 +45,11 @@ static const char *begin_locker(cmd_parms *cmd, const apr_array_header_t *words)
     const char *type = APR_ARRAY_IDX(words, words->nelts - 1, const char *);
 
     current = apr_pcalloc(cmd->pool, sizeof(*current));
-    current->conf = dp_global->locker_defaults;
-    current->conf.name = name;
+    current->conf.name = name; /* the check completes the rest */
     current->where = dp_where_of(cmd);
     current->provider = find_type(type);
     if (current->provider == NULL) {
-        return dp_refuse(cmd, type, "the types disk");
+        return dp_refuse(cmd, type, "disk");
     }
     if (is_taken(name)) {
         return dp_refuse(cmd, name, "a name that no other locker has");

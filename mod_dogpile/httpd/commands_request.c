@@ -13,7 +13,7 @@
 /* Larger pictures are beyond what map servers and decoders accept. */
 #define TILE_PX_MAX 4096
 #define METATILE_SIDE_MAX 64
-#define PICTURE_PX_MAX 16384
+#define PICTURE_PX_MAX 8192
 
 static const char *const *copy_names(cmd_parms *cmd, int argc,
                                      char *const argv[])

@@ -77,9 +77,29 @@ static int check_gridset(const server_rec *s, dp_gridset_t *set,
 
 /* --- lockers and stores ------------------------------------------------ */
 
+/* Whatever a block leaves open is as outside of it, wherever that stands. */
+static void inherit(dogpile_locker_conf_t *conf)
+{
+    const dogpile_locker_conf_t *outer = &dp_global->locker_defaults;
+
+    if (conf->lease_usec == 0) {
+        conf->lease_usec = outer->lease_usec;
+    }
+    if (conf->retry_usec == 0) {
+        conf->retry_usec = outer->retry_usec;
+    }
+    if (conf->socket_usec == 0) {
+        conf->socket_usec = outer->socket_usec;
+    }
+    if (conf->host == NULL) {
+        conf->host = outer->host;
+    }
+}
+
 static void complete_locker(dp_locker_def_t *def, const server_rec *s,
                             apr_pool_t *pconf)
 {
+    inherit(&def->conf);
     if (def->conf.host == NULL) {
         def->conf.host = dp_lock_this_host(pconf);
     }
@@ -109,7 +129,6 @@ static int make_default_locker(dp_store_def_t *store, const server_rec *s,
 {
     dp_locker_def_t *def = apr_pcalloc(pconf, sizeof(*def));
 
-    def->conf = dp_global->locker_defaults;
     def->conf.name = apr_pstrcat(pconf, "of ", store->spec, NULL);
     def->conf.directory =
         store->store->provider->locker_directory(store->store, pconf);

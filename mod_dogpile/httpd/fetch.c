@@ -245,7 +245,7 @@ static const char *make_record(dp_catch_t *made, const dp_task_t *task,
     made->outcome.kind = DP_OUTCOME_RECORD;
     made->outcome.length = record.length;
     made->bytes = bytes;
-    made->is_storable = task->store && freshness.lifetime_usec > 0;
+    made->outcome.is_storable = task->store && freshness.lifetime_usec > 0;
     return NULL;
 }
 

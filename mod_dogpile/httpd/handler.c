@@ -212,57 +212,78 @@ static int shed(request_rec *r, const dp_task_t *task, const char *why)
 
 /* --- waiting ----------------------------------------------------------- */
 
-/* How a request came to its tile, for Cache-Status. */
-static const char *const ways[] = {
-    [DP_JOIN_LEADER] = "fwd=uri-miss",
-    [DP_JOIN_WAITER] = "fwd=uri-miss; collapsed",
-};
+/* How a request came to its tile, for Cache-Status (RFC 9211). */
+static const char *way_of(const dp_task_t *task, dp_join_e join,
+                          const dp_outcome_t *outcome, apr_pool_t *pool)
+{
+    int is_off_grid = task->verdict == DP_VERDICT_OFF_GRID
+                      && outcome->kind == DP_OUTCOME_RECORD;
+
+    return apr_pstrcat(pool, "fwd=uri-miss",
+                       outcome->is_storable ? "; stored" : "",
+                       join == DP_JOIN_WAITER ? "; collapsed" : "",
+                       is_off_grid ? "; detail=\"off-grid\"" : "", NULL);
+}
 
 static int answer_outcome(request_rec *r, const dp_task_t *task,
-                          dp_waiter_t *waiter, const char *how)
+                          dp_waiter_t *waiter, const dp_outcome_t *outcome,
+                          const char *how)
 {
-    dp_outcome_t outcome;
-
-    if (!dp_flight_outcome(waiter, &outcome)) {
-        return shed(r, task, "no answer in time");
-    }
     apr_table_setn(r->subprocess_env, "DOGPILE_FETCH_MS",
-                   apr_psprintf(r->pool, "%u", outcome.fetch_ms));
-    switch (outcome.kind) {
+                   apr_psprintf(r->pool, "%u", outcome->fetch_ms));
+    switch (outcome->kind) {
     case DP_OUTCOME_RECORD:
-        return answer_landed(r, task, waiter, &outcome, how);
+        return answer_landed(r, task, waiter, outcome, how);
     case DP_OUTCOME_PASS:
         return pass(r, task, DP_REASON_UNSHAREABLE);
     case DP_OUTCOME_FAILED:
         break;
     }
-    return answer_failure(r, task, &outcome, how);
+    return answer_failure(r, task, outcome, how);
+}
+
+/* Wait, and note in the environment how long. Returns 1 when it has landed. */
+static int wait_for_landing(request_rec *r, const dp_task_t *task,
+                            dp_waiter_t *waiter, dp_outcome_t *outcome)
+{
+    apr_time_t begun = dp_clock_now(&dp_clock_monotonic);
+    apr_time_t waited;
+
+    dp_flight_wait(waiter, begun + task->dir.wait_usec, dp_child.max_blocked);
+    waited = dp_clock_now(&dp_clock_monotonic) - begun;
+    apr_table_setn(
+        r->subprocess_env, "DOGPILE_WAIT_MS",
+        apr_psprintf(r->pool, "%" APR_TIME_T_FMT, apr_time_as_msec(waited)));
+    if (dp_flight_outcome(waiter, outcome)) {
+        return 1;
+    }
+    dp_outcome_fail(outcome, HTTP_SERVICE_UNAVAILABLE, SHED_RETRY_SEC,
+                    waited < task->dir.wait_usec ? "too many requests wait"
+                                                 : "no answer in time");
+    return 0;
 }
 
 static int wait_and_answer(request_rec *r, const dp_task_t *task,
                            dp_waiter_t *waiter, dp_join_e join)
 {
     dp_counters_t *counters = &dp_child.area->counters;
-    apr_time_t begun = dp_clock_now(&dp_clock_monotonic);
     dp_outcome_t outcome;
-    apr_time_t waited;
 
     if (dp_flight_outcome(waiter, &outcome)
         && outcome.kind == DP_OUTCOME_RECORD) {
         /* It has landed and is about to be stored. */
         dp_count(counters, DP_COUNT_hits);
-        return answer_outcome(r, task, waiter, "hit");
+        return answer_outcome(r, task, waiter, &outcome, "hit");
     }
     dp_count(counters, DP_COUNT_misses);
     if (join == DP_JOIN_WAITER) {
         dp_count(counters, DP_COUNT_collapsed);
     }
-    dp_flight_wait(waiter, begun + task->dir.wait_usec, dp_child.max_blocked);
-    waited = dp_clock_now(&dp_clock_monotonic) - begun;
-    apr_table_setn(
-        r->subprocess_env, "DOGPILE_WAIT_MS",
-        apr_psprintf(r->pool, "%" APR_TIME_T_FMT, apr_time_as_msec(waited)));
-    return answer_outcome(r, task, waiter, ways[join]);
+    if (!wait_for_landing(r, task, waiter, &outcome)) {
+        return shed(r, task, outcome.why);
+    }
+    return answer_outcome(r, task, waiter, &outcome,
+                          way_of(task, join, &outcome, r->pool));
 }
 
 static apr_status_t settle(void *flights)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Internal connections and the hooks that make them what they are.
+ * Internal connections, and the requests on them (internal_hooks.c has the
+ * rest of what makes them special).
  *
  * httpd expects of every connection what its MPM and the modules have hung on
  * it. A connection with a master is taken for one of HTTP/2's streams: no
@@ -22,7 +23,6 @@
 #include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
-#include <http_ssl.h>
 #include <util_filter.h>
 
 #include "httpd/capture.h"
@@ -37,26 +37,14 @@
 #define BOTTOM_IN "DOGPILE_BOTTOM_IN"
 #define BOTTOM_OUT "DOGPILE_BOTTOM_OUT"
 
-/* Of an internal connection, as its module config. */
-typedef struct internal_t {
-    int is_tls;
-    dp_answer_t *answer;
-    apr_size_t max_bytes;
-} internal_t;
-
-/* Of a request while its authorisation is skipped. */
-typedef struct skipping_t {
-    request_rec *previous;
-} skipping_t;
-
-static internal_t *internal_of(const conn_rec *c)
+dp_internal_t *dp_internal_of(const conn_rec *c)
 {
     return ap_get_module_config(c->conn_config, &dogpile_module);
 }
 
 int dp_is_internal(const conn_rec *c)
 {
-    return internal_of(c) != NULL;
+    return dp_internal_of(c) != NULL;
 }
 
 /* --- the connection ---------------------------------------------------- */
@@ -148,7 +136,7 @@ static conn_rec *connect_internally(const dp_ask_t *ask, dp_answer_t *answer,
 {
     void *socket = ap_get_core_module_config(dp_child.master->conn_config);
     conn_rec *c = make_connection(ask->server, pool);
-    internal_t *internal = apr_pcalloc(pool, sizeof(*internal));
+    dp_internal_t *internal = apr_pcalloc(pool, sizeof(*internal));
 
     internal->is_tls = ask->is_tls;
     internal->answer = answer;
@@ -272,100 +260,12 @@ void dp_internal_get(dp_answer_t *answer, const dp_ask_t *ask,
     apr_pool_destroy(pool);
 }
 
-/* --- hooks ------------------------------------------------------------- */
-
-static int set_environment(request_rec *r)
-{
-    if (dp_is_internal(r->connection)) {
-        apr_table_setn(r->subprocess_env, DP_INTERNAL_ENV, "1");
-    }
-    return DECLINED;
-}
-
-/*
- * httpd runs no authentication or authorisation for a request whose
- * predecessor in a chain of redirects has passed it under the same
- * configuration. Each internal request gets such a predecessor for as long as
- * that question is asked.
- */
-static int skip_authorisation(request_rec *r)
-{
-    skipping_t *skipping;
-    request_rec *passed;
-
-    if (!dp_is_internal(r->connection)) {
-        return DECLINED;
-    }
-    skipping = apr_palloc(r->pool, sizeof(*skipping));
-    skipping->previous = r->prev;
-    ap_set_module_config(r->request_config, &dogpile_module, skipping);
-    passed = apr_pmemdup(r->pool, r, sizeof(*r));
-    r->prev = passed;
-    return DECLINED;
-}
-
-static int end_skipping(request_rec *r)
-{
-    skipping_t *skipping;
-
-    if (dp_is_internal(r->connection)) {
-        skipping = ap_get_module_config(r->request_config, &dogpile_module);
-        if (skipping != NULL) {
-            r->prev = skipping->previous;
-        }
-    }
-    return DECLINED;
-}
-
-static void insert_capture(request_rec *r)
-{
-    internal_t *internal = internal_of(r->connection);
-
-    if (internal != NULL && r->main == NULL) {
-        dp_capture_insert(r, internal->answer, internal->max_bytes);
-    }
-}
-
-/*
- * A host whose clients come over TLS often sends everyone else away by HTTPS,
- * SERVER_PORT or REQUEST_SCHEME. mod_ssl answers for connections of its own
- * only.
- */
-static int is_tls(const conn_rec *c)
-{
-    const internal_t *internal = internal_of(c);
-
-    return internal != NULL && internal->is_tls;
-}
-
-static int looks_like_tls(conn_rec *c)
-{
-    return is_tls(c) ? OK : DECLINED;
-}
-
-static const char *scheme(const request_rec *r)
-{
-    return is_tls(r->connection) ? "https" : NULL;
-}
-
-static apr_port_t default_port(const request_rec *r)
-{
-    return is_tls(r->connection) ? DEFAULT_HTTPS_PORT : 0;
-}
+/* --- registration ------------------------------------------------------ */
 
 void dp_internal_register(apr_pool_t *pool)
 {
-    (void)pool;
     ap_register_input_filter(BOTTOM_IN, bottom_in, NULL, AP_FTYPE_NETWORK);
     ap_register_output_filter(BOTTOM_OUT, bottom_out, NULL, AP_FTYPE_NETWORK);
     dp_capture_register();
-    ap_hook_post_read_request(set_environment, NULL, NULL,
-                              APR_HOOK_REALLY_FIRST);
-    ap_hook_post_perdir_config(skip_authorisation, NULL, NULL,
-                               APR_HOOK_REALLY_LAST);
-    ap_hook_type_checker(end_skipping, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_insert_filter(insert_capture, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_ssl_conn_is_ssl(looks_like_tls, NULL, NULL, APR_HOOK_FIRST);
-    ap_hook_http_scheme(scheme, NULL, NULL, APR_HOOK_FIRST);
-    ap_hook_default_port(default_port, NULL, NULL, APR_HOOK_FIRST);
+    dp_internal_register_hooks(pool);
 }

@@ -46,9 +46,20 @@ void dp_internal_get(dp_answer_t *answer, const dp_ask_t *ask,
  * real one to learn from. */
 apr_status_t dp_internal_bootstrap(conn_rec *real);
 
+/* Of an internal connection, as its module config. */
+typedef struct dp_internal_t {
+    int is_tls;
+    dp_answer_t *answer;
+    apr_size_t max_bytes;
+} dp_internal_t;
+
+/* NULL for a client's connection. */
+dp_internal_t *dp_internal_of(const conn_rec *c);
+
 int dp_is_internal(const conn_rec *c);
 
-/* Hooks and filters. */
+/* Filters and, in internal_hooks.c, hooks. */
 void dp_internal_register(apr_pool_t *pool);
+void dp_internal_register_hooks(apr_pool_t *pool);
 
 #endif

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the tests against a real httpd; docs/TESTING.md explains."""
+import contextlib
 import os
 import shutil
 import sys
@@ -14,21 +15,16 @@ from pydogpile.server import USER, Httpd  # noqa: E402
 from pydogpile.upstream import Upstream  # noqa: E402
 
 
-@pytest.fixture
-def upstream():
-    """A scripted WMS."""
+@contextlib.contextmanager
+def _source():
     source = Upstream()
     yield source
     source.stop()
     assert source.late == 0, "requests were held beyond the deadline"
 
 
-@pytest.fixture
-def make_httpd(upstream):
-    """Builds httpds; afterwards ends them and reads their error logs.
-
-    Their configuration may say ${UPSTREAM}, the port of the scripted WMS.
-    """
+@contextlib.contextmanager
+def _httpds(upstream):
     made = []
 
     def make(conf="", define=None, **options):
@@ -49,9 +45,52 @@ def make_httpd(upstream):
 
 
 @pytest.fixture
+def upstream():
+    """A scripted WMS."""
+    with _source() as source:
+        yield source
+
+
+@pytest.fixture
+def make_httpd(upstream):
+    """Builds httpds; afterwards ends them and reads their error logs.
+
+    Their configuration may say ${UPSTREAM}, the port of the scripted WMS.
+    """
+    with _httpds(upstream) as make:
+        yield make
+
+
+@pytest.fixture
 def httpd(make_httpd):
     """make_httpd, started."""
     return lambda *args, **options: make_httpd(*args, **options).start()
+
+
+@pytest.fixture(scope="module")
+def _site(request):
+    with _source() as source, _httpds(source) as make:
+        server = make(request.module.CONF,
+                      **getattr(request.module, "OPTIONS", {}))
+        server.upstream = source
+        for pattern in getattr(request.module, "ALLOWED", ()):
+            server.allow_log(pattern)
+        getattr(request.module, "prepare", lambda _: None)(server)
+        yield server.start()
+
+
+@pytest.fixture
+def site(_site):
+    """One httpd for all tests of a file, for tables of requests.
+
+    The file says CONF, OPTIONS of the httpd, what is ALLOWED in its log, and
+    may prepare(server) before it starts.
+    site.upstream has forgotten the test before; the store hasn't, so each
+    test asks for LAYERS of its own.
+    """
+    _site.upstream.forget()
+    yield _site
+    _site.upstream.reset()
 
 
 @pytest.fixture

@@ -51,3 +51,17 @@ def settle(server, **counters):
     there = {name: seen[name] for name in counters}
     assert there == counters
     return seen
+
+
+def assert_said_once(server, number):
+    """A message occurs, and not twice from one child."""
+    said = [re.search(r"\[pid (\d+)", line)[1]
+            for line in server.log.find(number)]
+    assert said and len(said) == len(set(said)), server.log.find(number)
+
+
+def leases(folder):
+    """The leases in a lock directory, a list of fields each; in the order of
+    docs/design/lock-record.md."""
+    return [line.split() for path in pathlib.Path(folder).glob("[0-9a-f]" * 2)
+            for line in path.read_text().splitlines()[1:]]

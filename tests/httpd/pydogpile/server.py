@@ -5,7 +5,8 @@ The test gives configuration as text. httpd's own variables stand for what is
 only known at run time:
 
     ${DIR}     a folder httpd may write to    ${PORT}    where it listens
-    ${REPO}    the top of the source tree     and what define={...} names
+    ${REPO}    the top of the source tree     ${MODULES} httpd's own modules
+    and what define={...} names
 """
 import os
 import pathlib
@@ -110,7 +111,7 @@ class Httpd:
 
     def _write(self, conf, dogpile, define):
         names = {"DIR": self.dir, "PORT": self.port, "REPO": REPO,
-                 "MODULE": MODULE, **define}
+                 "MODULE": MODULE, "MODULES": MODULES, **define}
         total = self.nchildren * self.nthreads
         parts = [f'Define {name} "{value}"\n' for name, value in names.items()]
         modules = (f"mpm_{self.mpm}", *USUAL)

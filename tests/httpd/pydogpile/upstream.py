@@ -12,7 +12,10 @@ longer than its deadline is answered 504, so a failing test ends.
 """
 import dataclasses
 import http.server
+import os
+import socket
 import socketserver
+import struct
 import threading
 import time
 import urllib.parse
@@ -21,6 +24,7 @@ from . import picture
 from .wait import DEADLINE_SEC, until
 
 HELD_SEC = 60
+CHUNK = 1000  # bytes
 XML = "application/vnd.ogc.se_xml"
 
 
@@ -32,6 +36,8 @@ class Request:
     headers: dict   # names in lower case
     target: str     # as it came
     time: float
+    body: bytes = b""
+    client: tuple = ()  # its address: equal for those of one connection
 
     def bbox(self):
         """minx, miny, maxx, maxy whatever the version's axis order."""
@@ -51,6 +57,8 @@ class Answer:
     body: bytes = b""
     cut: int = None     # send so many bytes of the body, then hang up
     drop: bool = False  # hang up without a byte
+    chunked: bool = False  # in chunks, without a Content-Length
+    reset: bool = False    # after that, as if the machine had crashed
 
 
 def render(request, grow=0, headers=None):
@@ -106,6 +114,11 @@ def dropped():
     return Answer(drop=True)
 
 
+def reset():
+    """The connection breaks instead of being closed."""
+    return Answer(drop=True, reset=True)
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -124,25 +137,43 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         parts = urllib.parse.urlsplit(self.path)
         query = {name.upper(): value for name, value in
                  urllib.parse.parse_qsl(parts.query, keep_blank_values=True)}
-        headers = {name.lower(): value for name, value in self.headers.items()}
+        headers = {name.lower(): ", ".join(self.headers.get_all(name))
+                   for name in self.headers}
         length = int(headers.get("content-length", 0))
-        self.rfile.read(length)
         return Request(self.command, parts.path, query, headers, self.path,
-                       time.monotonic())
+                       time.monotonic(), self.rfile.read(length),
+                       self.client_address)
 
     def _send(self, answer):
-        if answer.drop:
-            self.close_connection = True
-            return
+        self.close_connection |= answer.drop or answer.cut is not None
+        if not answer.drop:
+            self._send_head(answer)
+            if self.command != "HEAD":
+                self._send_body(answer, answer.body[:answer.cut])
+        if answer.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
+
+    def _send_head(self, answer):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        if answer.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        if answer.cut is not None:
-            self.close_connection = True
-        if self.command != "HEAD":
-            self.wfile.write(answer.body[:answer.cut])
+
+    def _send_body(self, answer, body):
+        if not answer.chunked:
+            self.wfile.write(body)
+            return
+        for at in range(0, len(body), CHUNK):
+            part = body[at:at + CHUNK]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+        if answer.cut is None:
+            self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_):
         pass
@@ -188,6 +219,14 @@ class Upstream:
         """Starts counting again."""
         with self._changed:
             self._requests.clear()
+
+    def reset(self):
+        """Forgets everything, the script too, and lets go."""
+        self.release()
+        with self._changed:
+            self._requests.clear()
+            self._script.clear()
+        self.always = None
 
     def script(self, *answers):
         with self._changed:

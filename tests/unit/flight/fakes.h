@@ -237,7 +237,7 @@ static inline void fill_record(dp_catch_t *caught, int key, apr_pool_t *pool)
     caught->outcome.kind = DP_OUTCOME_RECORD;
     caught->outcome.length = (uint32_t)strlen(record);
     caught->bytes = record;
-    caught->is_storable = 1;
+    caught->outcome.is_storable = 1;
 }
 
 static inline apr_status_t fake_look(void *baton, dp_catch_t *found,

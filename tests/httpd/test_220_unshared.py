@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers that must not be shared, and those that only look so."""
+import pytest
+
+from pydogpile import client, picture, upstream as scripted, wms
+from pydogpile.scene import location, records, settle
+
+TILE = wms.tile(8, 133, 86)
+CLIENTS = 5
+
+FORBIDDEN = [
+    {"Cache-Control": "private, max-age=600"},
+    {"Cache-Control": 'private="Set-Cookie", max-age=600'},
+    {"Cache-Control": "no-store"},
+    {"CDN-Cache-Control": "no-store", "Cache-Control": "max-age=600"},
+    {"Vary": "*"},
+    {"Vary": "Accept, *"},
+    # The second line of a header counts like the first.
+    {"Cache-Control": "max-age=600", "cache-control": "private"},
+    {"Vary": "Accept-Encoding", "vary": "*"},
+]
+
+
+@pytest.mark.parametrize("headers", FORBIDDEN, ids=str)
+def test_personal_answer_is_everyones_own(httpd, upstream, headers):
+    """Where sharing is forbidden each client gets its own answer of the
+    source, headers and all, and nothing is stored."""
+    server = httpd(location(), children=2)
+    image = picture.decode(client.get(upstream.url(TILE)).body)
+    upstream.forget()
+    upstream.always = lambda request: scripted.render(request, headers=headers)
+    upstream.hold()
+    herd = client.Herd([server.url(TILE)], CLIENTS).start()
+    server.status.wait(lambda s: s["waiters"] == CLIENTS)
+    upstream.release()
+    for answer in herd.answers():
+        assert answer.status == 200, answer
+        assert picture.same(picture.decode(answer.body), image)
+        assert "fwd=bypass" in answer.header("Cache-Status")
+        for name, value in headers.items():
+            sent = ",".join(answer.headers.get_all(name)).replace(" ", "")
+            assert value.replace(" ", "") in sent
+    assert upstream.count == 1 + CLIENTS
+    seen = settle(server, stored=0, passed=CLIENTS)
+    assert seen["pass"]["unshareable"] == CLIENTS
+    assert not records(server.dir / "store")
+
+
+HARMLESS = [
+    {"Vary": "Accept-Encoding"}, {"Vary": "Origin, Cookie"},
+    {"Set-Cookie": "route=7"}, {"Pragma": "no-cache"},
+]
+
+
+@pytest.mark.parametrize("headers", HARMLESS, ids=str)
+def test_what_the_request_did_not_carry_is_dropped(httpd, upstream, headers):
+    """Cookies of balancers and Vary of what was never sent don't keep tiles
+    from being shared, and don't reach clients."""
+    server = httpd(location(), children=2)
+    upstream.always = lambda request: scripted.render(request, headers=headers)
+    first = client.get(server.url(TILE))
+    settle(server, stored=1)
+    second = client.get(server.url(TILE))
+    assert upstream.count == 1
+    for answer in (first, second):
+        assert answer.status == 200
+        assert not set(headers) & set(answer.headers.keys()), answer
+
+
+def test_cross_origin_headers_are_kept(httpd, upstream):
+    """Access-Control-* and what DogpileKeepHeader names come with a tile from
+    the source and from the store alike; nothing else does."""
+    server = httpd(location("DogpileKeepHeader X-Rendered-By"))
+    upstream.always = scripted.rendered(
+        Access_Control_Allow_Origin="*", X_Rendered_By="unit 7", X_Other="no")
+    first = client.get(server.url(TILE))
+    settle(server, stored=1)
+    for answer in (first, client.get(server.url(TILE))):
+        assert answer.header("Access-Control-Allow-Origin") == "*"
+        assert answer.header("X-Rendered-By") == "unit 7"
+        assert answer.header("X-Other") is None
