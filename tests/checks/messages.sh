@@ -11,10 +11,10 @@ book=docs/MESSAGES.md
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 
-# Calls as one line each, cut after the argument that is the number. refuse()
-# and its like take it in the same place as dp_log(): after two others.
+# Calls as one line each, cut after the argument that is the number.
+# dp_config_refuse() takes it where dp_log() does: after two others.
 cat mod_dogpile/*/*.c | tr -s ' \t\n' ' ' |
-    grep -oE '\<(dp_log|refuse|dp_config_refuse)\(([^,;]*,){3}|\<dp_[sr]log\(([^,;]*,){4}' \
+    grep -oE '\<(dp_log|dp_config_refuse)\(([^,;]*,){3}|\<dp_[sr]log\(([^,;]*,){4}' \
     >"$work/calls"
 [ -s "$work/calls" ] || { echo "mod_dogpile: no messages"; exit 1; }
 sed -nE 's/.*[ ,]([0-9]+),$/\1/p' "$work/calls" |
