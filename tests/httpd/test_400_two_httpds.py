@@ -60,6 +60,7 @@ def test_what_one_stored_the_other_serves(pair, upstream, image):
         answers = client.herd([server.url(path) for path in META.tiles()])
         for cell, answer in zip(META.cells, answers):
             picture.assert_cut(answer, image, META.window(*cell))
+        server.status.wait(lambda s: s["flights"] == 0)  # stored, unlocked
     assert upstream.count == 1
     assert [server.status["fetches"] for server in pair] == [1, 0]
     assert pair[1].status["hits"] == len(META.cells)
