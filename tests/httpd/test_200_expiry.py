@@ -17,7 +17,8 @@ def drawing(layers):
     """Draws other layers than was asked for."""
     def answer(request):
         request.query["LAYERS"] = layers
-        return scripted.render(request, headers={"Cache-Control": "max-age=600"})
+        return scripted.render(request,
+                               headers={"Cache-Control": "max-age=600"})
     return answer
 
 

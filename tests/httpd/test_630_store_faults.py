@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store that breaks while httpd runs: clients don't notice."""
 import os
+import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -128,15 +130,17 @@ def test_each_child_complains_once(httpd):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of two megabytes."""
+def small_disk():
+    """A file system of two megabytes. Not in pytest's own folder, which any
+    other pytest that starts meanwhile closes to everyone but root."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="dogpile-disk-"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0755",
-                    "tmpfs", tmp_path], check=True)
-    shutil.chown(tmp_path, USER, USER)
-    tmp_path.parent.chmod(0o755)
-    tmp_path.parent.parent.chmod(0o755)
-    yield tmp_path
-    subprocess.run(["umount", tmp_path], check=True)
+                    "tmpfs", path], check=True)
+    path.chmod(0o755)
+    shutil.chown(path, USER, USER)
+    yield path
+    subprocess.run(["umount", path], check=True)
+    path.rmdir()
 
 
 def test_full_disk(httpd, upstream, small_disk):
