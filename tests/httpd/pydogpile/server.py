@@ -158,7 +158,10 @@ class Httpd:
     def _up(self, wanted):
         if not self.process.running():
             raise AssertionError("httpd didn't start:\n" + self._tail())
-        return len(self.children()) >= wanted and ports.accepts(self.port)
+        # At its start the parent also forks to try folders out as its user.
+        return (self.log.find("resuming normal operations")
+                and len(self.children()) >= wanted
+                and ports.accepts(self.port))
 
     def _tail(self):
         return "\n".join(self.log.lines()[-20:])
