@@ -83,8 +83,7 @@ dp_join_e dp_table_join(dp_table_t *table, int slot,
     return result;
 }
 
-/* The flight of a ticket, or NULL where it is over. */
-static dp_flight_t *flight_locked(dp_table_t *table, const dp_ticket_t *ticket)
+dp_flight_t *dp_flight_of_locked(dp_table_t *table, const dp_ticket_t *ticket)
 {
     dp_flight_t *flight = dp_flights(table) + ticket->index;
 
@@ -98,7 +97,7 @@ dp_flight_state_e dp_table_look(dp_table_t *table, const dp_ticket_t *ticket,
     const dp_flight_t *flight;
 
     dp_table_lock(table);
-    flight = flight_locked(table, ticket);
+    flight = dp_flight_of_locked(table, ticket);
     if (flight != NULL && flight->state != DP_STATE_CLEARING) {
         state = (dp_flight_state_e)flight->state;
         if (state == DP_FLIGHT_LANDED && outcome != NULL) {
@@ -115,7 +114,7 @@ int dp_table_leave(dp_table_t *table, int slot, const dp_ticket_t *ticket)
     int must_clear = 0;
 
     dp_table_lock(table);
-    flight = flight_locked(table, ticket);
+    flight = dp_flight_of_locked(table, ticket);
     if (flight != NULL && dp_counts_of(table, ticket->index)[slot] > 0) {
         dp_counts_of(table, ticket->index)[slot]--;
         flight->waiters--;
@@ -130,7 +129,7 @@ void dp_table_cleared(dp_table_t *table, const dp_ticket_t *ticket)
     dp_flight_t *flight;
 
     dp_table_lock(table);
-    flight = flight_locked(table, ticket);
+    flight = dp_flight_of_locked(table, ticket);
     if (flight != NULL && flight->state == DP_STATE_CLEARING) {
         dp_free_locked(table, ticket->index);
     }
@@ -143,7 +142,7 @@ int dp_table_waiters(dp_table_t *table, const dp_ticket_t *ticket)
     int waiters;
 
     dp_table_lock(table);
-    flight = flight_locked(table, ticket);
+    flight = dp_flight_of_locked(table, ticket);
     waiters = flight ? (int)flight->waiters : 0;
     dp_table_unlock(table);
     return waiters;
@@ -155,7 +154,7 @@ int dp_table_leader(dp_table_t *table, const dp_ticket_t *ticket)
     int leader;
 
     dp_table_lock(table);
-    flight = flight_locked(table, ticket);
+    flight = dp_flight_of_locked(table, ticket);
     leader = flight ? flight->leader : -1;
     dp_table_unlock(table);
     return leader;
@@ -167,116 +166,13 @@ int dp_table_adopt(dp_table_t *table, int slot, const dp_ticket_t *ticket)
     int adopted;
 
     dp_table_lock(table);
-    flight = flight_locked(table, ticket);
+    flight = dp_flight_of_locked(table, ticket);
     adopted = flight != NULL && adopt_locked(flight, slot);
     dp_table_unlock(table);
     return adopted;
 }
 
 /* --- the leader -------------------------------------------------------- */
-
-int dp_fetching_locked(dp_table_t *table, const uint64_t *source)
-{
-    const dp_flight_t *all = dp_flights(table);
-    int fetching = 0;
-    uint32_t i;
-
-    for (i = 0; i < table->nflights; i++) {
-        if (all[i].state != DP_FLIGHT_FREE && all[i].is_fetching
-            && (source == NULL || all[i].source == *source)) {
-            fetching++;
-        }
-    }
-    return fetching;
-}
-
-static dp_flight_t *first_in_line_locked(dp_table_t *table, uint64_t source)
-{
-    dp_flight_t *all = dp_flights(table);
-    dp_flight_t *first = NULL;
-    uint32_t i;
-
-    for (i = 0; i < table->nflights; i++) {
-        if (all[i].state == DP_FLIGHT_AIRBORNE && all[i].line_number != 0
-            && all[i].source == source
-            && (first == NULL || all[i].line_number < first->line_number)) {
-            first = all + i;
-        }
-    }
-    return first;
-}
-
-void dp_grant_locked(dp_table_t *table, uint64_t source, unsigned char *wake)
-{
-    dp_flight_t *first = first_in_line_locked(table, source);
-
-    while (first != NULL && dp_fetching_locked(table, &source) < first->limit) {
-        first->is_fetching = 1;
-        first->line_number = 0;
-        wake[first->leader] = 1;
-        first = first_in_line_locked(table, source);
-    }
-}
-
-/* Whoever comes where there is a line gets into it. */
-static void ask_locked(dp_table_t *table, dp_flight_t *flight, int limit)
-{
-    flight->limit = limit;
-    if (dp_fetching_locked(table, &flight->source) < limit
-        && first_in_line_locked(table, flight->source) == NULL) {
-        flight->is_fetching = 1;
-    }
-    else {
-        flight->line_number = ++table->last_number;
-    }
-}
-
-int dp_table_begin_fetch(dp_table_t *table, const dp_ticket_t *ticket,
-                         int limit)
-{
-    dp_flight_t *flight;
-    int may = 0;
-
-    dp_table_lock(table);
-    flight = flight_locked(table, ticket);
-    if (flight != NULL && flight->state == DP_FLIGHT_AIRBORNE) {
-        if (!flight->is_fetching && flight->line_number == 0) {
-            ask_locked(table, flight, limit);
-        }
-        may = flight->is_fetching;
-    }
-    dp_table_unlock(table);
-    return may;
-}
-
-void dp_table_end_fetch(dp_table_t *table, const dp_ticket_t *ticket,
-                        unsigned char *wake)
-{
-    dp_flight_t *flight;
-
-    dp_table_lock(table);
-    flight = flight_locked(table, ticket);
-    if (flight != NULL && flight->is_fetching) {
-        flight->is_fetching = 0;
-        dp_grant_locked(table, flight->source, wake);
-    }
-    dp_table_unlock(table);
-}
-
-void dp_table_rivals(dp_table_t *table, unsigned char *slots)
-{
-    const dp_flight_t *all = dp_flights(table);
-    uint32_t i;
-
-    dp_table_lock(table);
-    for (i = 0; i < table->nflights; i++) {
-        if (all[i].state != DP_FLIGHT_FREE && all[i].leader >= 0
-            && (all[i].is_fetching || all[i].line_number != 0)) {
-            slots[all[i].leader] = 1;
-        }
-    }
-    dp_table_unlock(table);
-}
 
 int dp_table_land(dp_table_t *table, const dp_ticket_t *ticket,
                   const dp_outcome_t *outcome, unsigned char *wake)
@@ -285,7 +181,7 @@ int dp_table_land(dp_table_t *table, const dp_ticket_t *ticket,
     int landed = 0;
 
     dp_table_lock(table);
-    flight = flight_locked(table, ticket);
+    flight = dp_flight_of_locked(table, ticket);
     if (flight != NULL && flight->state == DP_FLIGHT_AIRBORNE) {
         flight->outcome = *outcome;
         dp_set_state(flight, DP_FLIGHT_LANDED);
@@ -305,7 +201,7 @@ int dp_table_finish(dp_table_t *table, const dp_ticket_t *ticket)
     int must_clear = 0;
 
     dp_table_lock(table);
-    flight = flight_locked(table, ticket);
+    flight = dp_flight_of_locked(table, ticket);
     if (flight != NULL && flight->state == DP_FLIGHT_LANDED) {
         flight->is_led = 0;
         dp_unlink_locked(table, ticket->index);
@@ -322,7 +218,7 @@ void dp_table_resign(dp_table_t *table, const dp_ticket_t *ticket,
     const dp_flight_t *flight;
 
     dp_table_lock(table);
-    flight = flight_locked(table, ticket);
+    flight = dp_flight_of_locked(table, ticket);
     if (flight != NULL && flight->state == DP_FLIGHT_AIRBORNE) {
         dp_orphan_locked(table, ticket->index, wake);
         dp_free_if_over_locked(table, ticket->index, -1);

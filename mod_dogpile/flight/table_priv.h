@@ -119,6 +119,11 @@ int dp_blocked_locked(dp_table_t *table);
 
 /* --- table_flight.c --- */
 
+/* The flight of a ticket, or NULL where it is over. */
+dp_flight_t *dp_flight_of_locked(dp_table_t *table, const dp_ticket_t *ticket);
+
+/* --- table_source.c --- */
+
 /* Fetches under way, of a source or (NULL) of all. */
 int dp_fetching_locked(dp_table_t *table, const uint64_t *source);
 

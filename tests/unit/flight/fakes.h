@@ -61,6 +61,9 @@ typedef struct fake_t {
     int fails;          /* a fetch has no usable answer */
     int is_shared;      /* 0: the answer must not be shared */
     int is_store_slow;  /* keeping waits until it isn't */
+    int is_end_held;    /* the end of a job waits until it isn't */
+    int ending;
+    int ended;
     int looks;
     int produces;
     int producing;
@@ -223,7 +226,7 @@ static const dogpile_locker_conf_t fake_locker_conf = {
     .retry_usec = RETRY,
 };
 
-static dogpile_locker_t fake_locker = {
+static dogpile_locker_t fake_locker __attribute__((unused)) = {
     .provider = &fake_provider,
     .conf = &fake_locker_conf,
 };

@@ -42,6 +42,20 @@ typedef struct wish_t {
     int limit;
 } wish_t;
 
+/* What was fetched with may be given back with the job's pool. */
+static inline apr_status_t end_job(void *baton)
+{
+    (void)baton;
+    pthread_mutex_lock(&fake.mutex);
+    fake.ending++;
+    while (fake.is_end_held) {
+        pthread_cond_wait(&fake.changed, &fake.mutex);
+    }
+    fake.ended++;
+    pthread_mutex_unlock(&fake.mutex);
+    return APR_SUCCESS;
+}
+
 static inline dp_job_t *make_job(void *baton, apr_pool_t *flight_pool)
 {
     const wish_t *wish = baton;
@@ -49,6 +63,8 @@ static inline dp_job_t *make_job(void *baton, apr_pool_t *flight_pool)
 
     memset(&job->lock_key.store_id, 1, sizeof(job->lock_key.store_id));
     job->locker = wish->locker;
+    apr_pool_cleanup_register(flight_pool, NULL, end_job,
+                              apr_pool_cleanup_null);
     job->upstream_limit = wish->limit;
     job->fetch_timeout_usec = FETCH_TIMEOUT;
     job->work = &fake_work;

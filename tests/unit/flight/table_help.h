@@ -43,6 +43,15 @@ static inline dp_join_e join(dp_table_t *table, int slot, int key,
     return dp_table_join(table, slot, &digest, 7, ticket);
 }
 
+static inline void fill_outcome(dp_outcome_t *outcome, int is_record)
+{
+    dp_outcome_fail(outcome, 502, 0, "no");
+    if (is_record) {
+        outcome->kind = DP_OUTCOME_RECORD;
+        outcome->length = 10;
+    }
+}
+
 static inline int waiters_of(dp_table_t *table, uint32_t index)
 {
     int sum = 0;

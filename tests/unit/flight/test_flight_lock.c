@@ -227,106 +227,6 @@ START_TEST(a_lock_that_goes_to_another_store_is_waited_for_no_more)
 }
 END_TEST
 
-/* --- settling ---------------------------------------------------------- */
-
-static void *settle(void *baton)
-{
-    (void)baton;
-    dp_flights_settle(flights);
-    return NULL;
-}
-
-START_TEST(settling_gives_up_what_waits_for_a_lock)
-{
-    set_up(LOCK_ELSEWHERE);
-    dp_flight_leave(join_watching());
-    dp_flights_settle(flights);
-    expect_nothing_left(flights);
-    ck_assert_int_eq(FAKE(acquires), 1);
-    ck_assert_int_eq(FAKE(probes), 0);
-    dp_flights_settle(flights);
-}
-END_TEST
-
-START_TEST(settling_waits_for_a_fetch)
-{
-    pthread_t thread;
-
-    set_up(LOCK_FREE);
-    dp_flight_leave(join_key(flights, 0, &fake_locker));
-    WAIT_UNTIL(FAKE(producing) == 1);
-    pthread_create(&thread, NULL, settle, NULL);
-    ck_assert_int_eq(leading(flights), 1);
-    open_gate(0);
-    pthread_join(thread, NULL);
-    ck_assert_int_eq(leading(flights), 0);
-    ck_assert(has_no_locals(flights));
-    ck_assert_int_eq(table_counts().flights, 0);
-    ck_assert_int_eq(FAKE(keeps), 1);
-    ck_assert_int_eq(FAKE(releases), 1);
-}
-END_TEST
-
-START_TEST(what_comes_to_rest_while_settling_is_given_up)
-{
-    wish_t wish = {.key = 1, .locker = NULL, .limit = 1};
-    dp_waiter_t *fetching;
-    dp_waiter_t *in_line;
-    pthread_t thread;
-
-    set_up(LOCK_FREE);
-    wish.key = 0;
-    join_as(flights, &wish, &fetching);
-    WAIT_UNTIL(FAKE(producing) == 1);
-    wish.key = 1;
-    wish.locker = &fake_locker;
-    join_as(flights, &wish, &in_line);
-    dp_flight_leave(in_line);
-    dp_flight_leave(fetching);
-    pthread_create(&thread, NULL, settle, NULL);
-    WAIT_UNTIL(FAKE(releases) == 1); /* of the one in the line */
-    open_gate(0);
-    pthread_join(thread, NULL);
-    expect_nothing_left(flights);
-    ck_assert_int_eq(FAKE(produces), 1);
-}
-END_TEST
-
-START_TEST(whoever_joins_while_a_flight_is_resigned_is_answered)
-{
-    wish_t wish = {.key = 1, .locker = NULL, .limit = 1};
-    dp_waiter_t *fetching;
-    dp_waiter_t *in_line;
-    pthread_t thread;
-
-    set_up(LOCK_FREE);
-    open_gate(1);
-    wish.key = 0;
-    join_as(flights, &wish, &fetching);
-    WAIT_UNTIL(FAKE(producing) == 1);
-    wish.key = 1;
-    wish.locker = &fake_locker;
-    join_as(flights, &wish, &in_line);
-    WAIT_UNTIL(phase_of(flights, in_line) == DP_PHASE_UPSTREAM);
-    dp_flight_leave(in_line);
-    fake_set(&fake.is_release_held, 1);
-    pthread_create(&thread, NULL, settle, NULL);
-    WAIT_UNTIL(FAKE(releasing) == 1);
-    ck_assert_int_eq(join_as(flights, &wish, &in_line), DP_JOIN_WAITER);
-    fake_set(&fake.is_release_held, 0);
-    open_gate(0);
-    ck_assert(wait_long(fetching));
-    dp_flight_leave(fetching);
-    ck_assert(wait_long(in_line));
-    expect_record(in_line, 1);
-    dp_flight_leave(in_line);
-    pthread_join(thread, NULL);
-    expect_nothing_left(flights);
-    ck_assert_int_eq(FAKE(produces), 2);
-    ck_assert_int_eq(FAKE(acquires), FAKE(releases));
-}
-END_TEST
-
 UNIT_MAIN("flight/flight_lock", the_lock_is_held_for_the_flight_and_given_back,
           someone_elses_lock_is_looked_at_until_it_is_free,
           pauses_grow_from_ten_milliseconds,
@@ -337,7 +237,4 @@ UNIT_MAIN("flight/flight_lock", the_lock_is_held_for_the_flight_and_given_back,
           a_locker_that_fails_is_gone_without_and_said_once,
           a_locker_that_fails_while_it_is_watched_is_gone_without,
           a_host_with_another_store_is_not_waited_for,
-          a_lock_that_goes_to_another_store_is_waited_for_no_more,
-          settling_gives_up_what_waits_for_a_lock, settling_waits_for_a_fetch,
-          what_comes_to_rest_while_settling_is_given_up,
-          whoever_joins_while_a_flight_is_resigned_is_answered)
+          a_lock_that_goes_to_another_store_is_waited_for_no_more)
