@@ -14,6 +14,7 @@
 #include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <signal.h>
 
 #include "base/digest.h"
 #include "httpd/internal.h"
@@ -286,9 +287,22 @@ static int wait_and_answer(request_rec *r, const dp_task_t *task,
                           way_of(task, join, &outcome, r->pool));
 }
 
+/*
+ * prefork ends a child within a signal handler, on this very thread: that
+ * must not happen in the middle of a wait, for the end of the child's pool
+ * waits for those who wait. The child ends when this is over.
+ */
 static apr_status_t settle(void *flights)
 {
+    sigset_t ends;
+    sigset_t before;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &ends, &before);
     dp_flights_settle(flights);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return APR_SUCCESS;
 }
 

@@ -78,7 +78,8 @@ def ask(path):
     connection = http.client.HTTPSConnection(
         "127.0.0.1", TLS, timeout=client.TIMEOUT_SEC, context=context)
     try:
-        return client.ask(connection, path, headers={"Host": f"maps.example:{TLS}"})
+        host = {"Host": f"maps.example:{TLS}"}
+        return client.ask(connection, path, headers=host)
     finally:
         connection.close()
 

@@ -42,7 +42,7 @@ def test_herd_on_cold_metatile_fetches_once(httpd, upstream, mpm):
     herd = client.Herd(urls, CLIENTS).start()
     seen = server.status.wait(lambda s: s["waiters"] == CLIENTS)
     assert seen["flights"] == 1
-    assert upstream.held == 1
+    upstream.wait_held(1)
     upstream.release()
     assert_tiles(herd.answers(), paths, META, image)
     assert upstream.count == 1

@@ -47,7 +47,7 @@ def test_two_herds_fetch_once(pair, upstream, image):
     herds = start_herds(pair)
     for server in pair:
         server.status.wait(lambda s: s["waiters"] == EACH)
-    assert upstream.held == 1
+    upstream.wait_held(1)
     upstream.release()
     assert_all_tiles(herds, image)
     assert upstream.count == 1

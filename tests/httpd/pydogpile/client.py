@@ -39,9 +39,9 @@ def ask(connection, path, method="GET", headers=None, body=None):
     start = time.monotonic()
     try:
         connection.request(method, path, headers=headers or {}, body=body)
-        response = connection.getresponse()
-        return Answer(response.status, response.headers, response.read(),
-                      time.monotonic() - start)
+        with connection.getresponse() as response:
+            return Answer(response.status, response.headers, response.read(),
+                          time.monotonic() - start)
     except (OSError, http.client.HTTPException) as error:
         return Answer(0, http.client.HTTPMessage(), repr(error).encode(),
                       time.monotonic() - start)
