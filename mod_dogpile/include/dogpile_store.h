@@ -88,7 +88,8 @@ typedef struct dogpile_store_t {
     const dogpile_store_conf_t *conf;
     dogpile_id_t id; /* which store this is, equal for all who share it: a lock
                         on another store's metatile means nothing here. Set by
-                        child_init; zero until the store could be reached */
+                        child_init; zero until the store could be reached; may
+                        change when a server has lost its memory */
 } dogpile_store_t;
 
 struct dogpile_store_provider_t {
@@ -129,9 +130,13 @@ struct dogpile_store_provider_t {
                       apr_pool_t *scratch_pool);
 
     /* Where a locker for this store's users should live, as the arguments of
-     * the locker type in `locker_type`. */
+     * the locker type in `locker_type`: what goes into `directory` and
+     * `servers` of its configuration. The one that the type doesn't take is
+     * NULL. */
     const char *locker_type;
     const char *(*locker_directory)(dogpile_store_t *store, apr_pool_t *pool);
+    const apr_array_header_t *(*locker_servers)(dogpile_store_t *store,
+                                                apr_pool_t *pool);
 
     /* Rows for the status page. May be NULL. */
     void (*describe)(dogpile_store_t *store, dogpile_row_fn *row, void *baton,
