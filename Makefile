@@ -20,25 +20,28 @@ Q := $(if $(V),,@)
 # tests/checks/layers.sh reads this line.
 ROOMS := include base grid request policy image lock store flight httpd
 
-LATER := $(foreach x,memcache redis zookeeper fallback net backoff tend,$(wildcard mod_dogpile/*/*$(x)*.c tests/contract/*$(x)*.c tests/contract/memcached*.c tests/unit/*/*$(x)*.c))
 LIB_ROOMS := $(filter-out include httpd,$(ROOMS))
-LIB_SRC := $(filter-out $(LATER),$(foreach r,$(LIB_ROOMS),$(wildcard mod_dogpile/$(r)/*.c)))
+# Back ends that are modules of their own: their files, their libraries.
+REDIS_SRC := $(wildcard mod_dogpile/lock/redis_*.c mod_dogpile/lock/lock_redis*.c)
+REDIS_STORE_SRC := $(wildcard mod_dogpile/store/store_redis*.c)
+LIB_SRC := $(filter-out $(REDIS_SRC) $(REDIS_STORE_SRC),\
+             $(foreach r,$(LIB_ROOMS),$(wildcard mod_dogpile/$(r)/*.c)))
 MOD_SRC := $(wildcard mod_dogpile/httpd/*.c)
-UNIT_SRC := $(filter-out $(LATER),$(wildcard tests/unit/*/test_*.c))
+UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-CONTRACT_SRC := $(filter-out $(LATER),$(wildcard tests/contract/test_*.c))
-CONTRACT_LIB := $(filter-out $(LATER) $(CONTRACT_SRC),$(wildcard tests/contract/*.c))
+CONTRACT_SRC := $(wildcard tests/contract/test_*.c)
+CONTRACT_LIB := $(filter-out $(CONTRACT_SRC),$(wildcard tests/contract/*.c))
 CHECK_LIB := tests/unit/unit.c
 REPLAY_LIB := tests/fuzz/standalone.c
 
 # Debian's packages: to build, and to run the demo and the tests.
 DEB_BUILD := gcc libc6-dev pkg-config apache2-dev libapr1-dev \
              libaprutil1-dev libssl-dev libpng-dev libjpeg62-turbo-dev \
-             zlib1g-dev
+             zlib1g-dev libmemcached-dev libhiredis-dev
 DEB_DEMO := apache2-bin cgi-mapserver libjs-leaflet fonts-dejavu-core python3 \
             util-linux
 DEB_TEST := check python3-pytest python3-pil python3-numpy curl openssl \
-            clang-format binutils
+            clang-format binutils memcached redis-server spin
 
 # Asked for only when something is built: a fresh machine has no apxs yet.
 ifeq ($(origin CC),default)
@@ -46,9 +49,12 @@ CC = $(shell $(APXS) -q CC)
 endif
 HTTPD_CPPFLAGS = -I$(shell $(APXS) -q INCLUDEDIR)
 APR_CPPFLAGS = $(shell pkg-config --cflags apr-1 apr-util-1)
+BACK_END_CPPFLAGS = $(shell pkg-config --cflags hiredis libmemcached)
 APR_LIBS = $(shell pkg-config --libs apr-1 apr-util-1)
 IMAGE_LIBS = $(shell pkg-config --libs libpng libjpeg zlib)
-LIB_LIBS = $(IMAGE_LIBS) $(shell pkg-config --libs libcrypto) -lm -lpthread
+LIB_LIBS = $(IMAGE_LIBS) $(shell pkg-config --libs libcrypto libmemcached) \
+           -lmemcachedutil -lm -lpthread
+REDIS_LIBS = $(shell pkg-config --libs hiredis libssl)
 CHECK_LIBS = $(shell pkg-config --libs check)
 
 MODULE_DIR = $(shell $(APXS) -q LIBEXECDIR)
@@ -63,16 +69,19 @@ DP_CFLAGS = -std=gnu11 -g -O2 -fPIC -fvisibility=hidden -pthread $(WARNINGS) \
 DP_LDFLAGS = $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
 LIB := $(BUILD)/libdogpile.a
+BACK_ENDS := $(BUILD)/libbackends.a
 MODULE := $(BUILD)/modules/mod_dogpile.so
+BACK_END_MODULES := $(patsubst mod_dogpile/modules/%.c,$(BUILD)/modules/%.so,\
+                      $(wildcard mod_dogpile/modules/*.c))
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 MOD_OBJ := $(MOD_SRC:%.c=$(BUILD)/obj/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CONTRACT_BIN := $(CONTRACT_SRC:tests/%.c=$(BUILD)/tests/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/%.c=$(BUILD)/tests/%)
-TEST_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CHECK_LIB) $(CONTRACT_LIB))
 
 .PHONY: all
-all: $(MODULE) ## build the module (the default)
+all: $(MODULE) $(BACK_END_MODULES) ## build the modules (the default)
 
 $(LIB): $(LIB_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
@@ -82,6 +91,22 @@ $(MODULE): $(MOD_OBJ) $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(CC) -shared $(DP_LDFLAGS) -o $@ $(MOD_OBJ) $(LIB) $(LIB_LIBS) $(APR_LIBS)
 
+# For the tests, which reach every back end.
+$(BACK_ENDS): $(call objects,$(REDIS_SRC) $(REDIS_STORE_SRC))
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/modules/mod_dogpile_%.so: $(BUILD)/obj/mod_dogpile/modules/mod_dogpile_%.o \
+                                   $(BACK_ENDS) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(CC) -shared -Wl,--as-needed $(DP_LDFLAGS) -o $@ $< $(BACK_ENDS) $(LIB) \
+	    $(REDIS_LIBS) $(LIB_LIBS) $(APR_LIBS)
+
+$(BUILD)/obj/mod_dogpile/lock/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
+$(BUILD)/obj/mod_dogpile/store/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
+$(BUILD)/obj/tests/contract/%.o $(BUILD)/obj/tests/unit/lock/%.o: \
+  DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
+$(BUILD)/obj/mod_dogpile/modules/%.o: DP_CPPFLAGS += $(HTTPD_CPPFLAGS) $(BACK_END_CPPFLAGS)
 $(BUILD)/obj/mod_dogpile/httpd/%.o: DP_CPPFLAGS += $(HTTPD_CPPFLAGS)
 $(BUILD)/obj/tests/%.o: DP_CPPFLAGS += -Itests/unit -Itests/contract
 
@@ -90,9 +115,14 @@ $(BUILD)/obj/%.o: %.c
 	@echo "  CC   $<"
 	$(Q)$(CC) $(DP_CPPFLAGS) $(CPPFLAGS) $(DP_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_OBJ) $(LIB)
+# A unit or contract test is a program of its own.
+$(UNIT_BIN): $(call objects,$(CHECK_LIB))
+$(CONTRACT_BIN): $(call objects,$(CHECK_LIB) $(CONTRACT_LIB))
+$(UNIT_BIN) $(CONTRACT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o \
+                             $(BACK_ENDS) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(DP_LDFLAGS) -o $@ $< $(TEST_OBJ) $(LIB) $(LIB_LIBS) $(APR_LIBS) $(CHECK_LIBS)
+	$(Q)$(CC) -Wl,--as-needed $(DP_LDFLAGS) -o $@ $(filter %.o,$^) $(BACK_ENDS) \
+	    $(LIB) $(REDIS_LIBS) $(LIB_LIBS) $(APR_LIBS) $(CHECK_LIBS)
 
 $(FUZZ_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o \
              $(REPLAY_LIB:%.c=$(BUILD)/obj/%.o) $(LIB)

@@ -127,11 +127,27 @@ part "contracts of lockers and stores"
 for program in ${CONTRACT:-}; do run_check "$program"; done
 end_part
 
+# A model says "ok ..." or "FAILED ..." for each thing it was asked.
+run_models() {
+    log=$reports/models.log
+    tests/models/run.sh >"$log" 2>&1
+    code=$?
+    good=$(grep -c '^ok ' "$log")
+    bad=$(grep -c '^FAILED' "$log")
+    [ $code -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+    count "$good" "$bad"
+    [ "$bad" -eq 0 ] || sed 's/^/    /' "$log"
+}
+
 part "fuzz corpus"
 for program in ${FUZZ:-}; do run_fuzz "$program"; done
 end_part
 
 if [ -z "${SANITIZE:-}" ]; then
+    part "models of the lock protocol"
+    run_models
+    end_part
+
     part "checks"
     for script in tests/checks/*.sh; do run_script "$script"; done
     end_part

@@ -70,6 +70,7 @@ typedef struct dp_work_t {
  * wants it. */
 typedef struct dp_job_t {
     dogpile_lock_key_t lock_key;
+    int fails_open;           /* go on where no locker answers */
     dogpile_locker_t *locker; /* or NULL: this httpd coalesces by itself */
     int upstream_limit;       /* fetches of the source at once */
     apr_interval_time_t fetch_timeout_usec;

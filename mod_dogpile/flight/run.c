@@ -18,6 +18,9 @@
 /* The first pause between two looks at someone else's lock. */
 #define FIRST_PAUSE_USEC (10 * 1000)
 
+/* When to ask again where DogpileFailOpen is Off. */
+#define CLOSED_RETRY_SEC 5
+
 /* What a step says of the flight. */
 typedef enum step_e {
     STEP_GO_ON,
@@ -116,10 +119,11 @@ static step_e watch(dp_local_t *local)
     return STEP_WAIT;
 }
 
-/* Every locker is out of reach: coalesce within this httpd. */
-static void fail_open(dp_local_t *local, apr_status_t rv)
+/* No locker answers: coalesce within this httpd, or fail. */
+static step_e without_locker(dp_local_t *local, apr_status_t rv)
 {
     dp_flights_t *flights = local->flights;
+    dp_outcome_t outcome;
     int is_first;
 
     dp_count(flights->shared->counters, DP_COUNT_lock_unavailable);
@@ -129,11 +133,18 @@ static void fail_open(dp_local_t *local, apr_status_t rv)
     dp_flights_unlock(flights);
     if (is_first) {
         dp_log(flights->conf->log, DOGPILE_LOG_WARNING, 502, rv,
-               "locker %s is unavailable: only this httpd coalesces until it "
-               "works again",
-               local->job->locker->conf->name);
+               "locker %s is unavailable: %s until it works again",
+               local->job->locker->conf->name,
+               local->job->fails_open ? "only this httpd coalesces"
+                                      : "nothing is fetched");
     }
-    local->goes_without_lock = 1;
+    if (local->job->fails_open) {
+        local->goes_without_lock = 1;
+        return STEP_GO_ON;
+    }
+    dp_outcome_fail(&outcome, 503, CLOSED_RETRY_SEC, "no locker answers");
+    dp_local_land(local, &outcome);
+    return STEP_DONE;
 }
 
 static int needs_lock(dp_local_t *local)
@@ -154,6 +165,7 @@ static step_e take_lock(dp_local_t *local)
     dogpile_holder_t holder;
     dogpile_id_t token;
     apr_status_t rv;
+    step_e step = STEP_GO_ON;
     int must_wait;
 
     if (!needs_lock(local)) {
@@ -168,13 +180,13 @@ static step_e take_lock(dp_local_t *local)
         took_lock(local, &token);
     }
     else if (rv != APR_EEXIST) {
-        fail_open(local, rv);
+        step = without_locker(local, rv);
     }
     else if (!must_wait) {
         go_without(local, &holder);
     }
     apr_pool_destroy(scratch_pool);
-    return must_wait ? watch(local) : STEP_GO_ON;
+    return must_wait ? watch(local) : step;
 }
 
 void dp_release_lock(dp_local_t *local, apr_pool_t *scratch_pool)

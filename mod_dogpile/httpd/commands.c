@@ -7,6 +7,7 @@
  */
 #include "httpd/commands.h"
 
+#include <ap_provider.h>
 #include <apr_strings.h>
 
 #include "base/text.h"
@@ -18,6 +19,27 @@ const char *dp_refuse(const cmd_parms *cmd, const char *value,
 
     return apr_psprintf(cmd->temp_pool, "%s%s: '%s' isn't allowed; allowed: %s",
                         cmd->cmd->name, end, value, allowed);
+}
+
+const char *dp_no_such_type(const cmd_parms *cmd, const char *type,
+                            const char *group, const char *version,
+                            const char *module_prefix)
+{
+    const apr_array_header_t *types =
+        ap_list_provider_names(cmd->temp_pool, group, version);
+    const char *names = "";
+    int i;
+
+    for (i = 0; i < types->nelts; i++) {
+        names = apr_pstrcat(
+            cmd->temp_pool, names, i ? ", " : "",
+            APR_ARRAY_IDX(types, i, ap_list_provider_names_t).provider_name,
+            NULL);
+    }
+    return dp_refuse(cmd, type,
+                     apr_psprintf(cmd->temp_pool,
+                                  "the types %s; is %s%s loaded before?", names,
+                                  module_prefix, type));
 }
 
 dp_where_t dp_where_of(const cmd_parms *cmd)
@@ -144,6 +166,14 @@ const command_rec dp_commands[] = {
                   "The longest pause between two looks at a lock"),
     AP_INIT_TAKE12("DogpileLockDirectory", dp_cmd_lock_directory, NULL,
                    RSRC_CONF, "The directory of a disk locker"),
+    AP_INIT_ITERATE("DogpileLockServer", dp_cmd_lock_server, NULL, RSRC_CONF,
+                    "The servers of a locker"),
+    AP_INIT_TAKE1("DogpileLockSecretFile", dp_cmd_lock_secret_file, NULL,
+                  RSRC_CONF, "The file with the password of a lock server"),
+    AP_INIT_TAKE1("DogpileLockSocketTimeout", dp_cmd_lock_socket_timeout, NULL,
+                  RSRC_CONF, "How long a lock server may take to answer"),
+    AP_INIT_FLAG("DogpileFailOpen", dp_cmd_fail_open, NULL, RSRC_CONF,
+                 "Whether tiles are fetched when no locker answers"),
     AP_INIT_TAKE1("DogpileLockNamespace", dp_cmd_lock_namespace, NULL,
                   RSRC_CONF, "Keeps installations apart that share servers"),
     AP_INIT_TAKE1("DogpileLockHost", dp_cmd_lock_host, NULL, RSRC_CONF,

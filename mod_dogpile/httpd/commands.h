@@ -15,6 +15,12 @@
 const char *dp_refuse(const cmd_parms *cmd, const char *value,
                       const char *allowed);
 
+/* The same of a type of locker or store: which there are, and what may have
+ * to be loaded. */
+const char *dp_no_such_type(const cmd_parms *cmd, const char *type,
+                            const char *group, const char *version,
+                            const char *module_prefix);
+
 dp_where_t dp_where_of(const cmd_parms *cmd);
 
 /* Read a value or return the refusal. */
@@ -25,11 +31,11 @@ const char *dp_read_int(const cmd_parms *cmd, const char *value, int min,
 
 /* Open a section, whose opening line had `args`: the words up to '>' in
  * `words`, between min and max of them. Inside there must be nothing but
- * directives that begin with `prefix`: httpd would let others hold for the
- * whole server. */
+ * directives that begin with `prefix`, and sections of the name `nested` (or
+ * NULL): httpd would let others hold for the whole server. */
 const char *dp_section_words(cmd_parms *cmd, const char *args, int min, int max,
                              const char *allowed, const char *prefix,
-                             apr_array_header_t **words);
+                             const char *nested, apr_array_header_t **words);
 
 /* dp_cmds_grid.c and dp_cmds_locker.c */
 const char *dp_cmd_grid_section(cmd_parms *cmd, void *dir, const char *args);
@@ -48,6 +54,12 @@ const char *dp_cmd_lock_timeout(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_lock_retry(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_lock_directory(cmd_parms *cmd, void *dir, const char *path,
                                   const char *group);
+const char *dp_cmd_lock_socket_timeout(cmd_parms *cmd, void *dir,
+                                       const char *value);
+const char *dp_cmd_lock_server(cmd_parms *cmd, void *dir, const char *server);
+const char *dp_cmd_lock_secret_file(cmd_parms *cmd, void *dir,
+                                    const char *path);
+const char *dp_cmd_fail_open(cmd_parms *cmd, void *dir, int on);
 const char *dp_cmd_lock_namespace(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_lock_host(cmd_parms *cmd, void *dir, const char *value);
 

@@ -22,12 +22,15 @@ static const char *not_inside(const cmd_parms *cmd)
                    : apr_pstrcat(cmd->temp_pool, cmd->cmd->name, outside, NULL);
 }
 
-static const char *find_stranger(const cmd_parms *cmd, const char *prefix)
+static const char *find_stranger(const cmd_parms *cmd, const char *prefix,
+                                 const char *nested)
 {
     const ap_directive_t *inside = cmd->directive->first_child;
 
     for (; inside; inside = inside->next) {
-        if (ap_cstr_casecmpn(inside->directive, prefix, strlen(prefix)) != 0) {
+        if (ap_cstr_casecmpn(inside->directive, prefix, strlen(prefix)) != 0
+            && (nested == NULL
+                || ap_cstr_casecmp(inside->directive, nested) != 0)) {
             return apr_psprintf(cmd->temp_pool,
                                 "%s:%d: %s can't stand inside of %s>; allowed: "
                                 "%s...",
@@ -40,7 +43,7 @@ static const char *find_stranger(const cmd_parms *cmd, const char *prefix)
 
 const char *dp_section_words(cmd_parms *cmd, const char *args, int min, int max,
                              const char *allowed, const char *prefix,
-                             apr_array_header_t **words)
+                             const char *nested, apr_array_header_t **words)
 {
     const char *end = strrchr(args, '>');
     char *word;
@@ -59,7 +62,7 @@ const char *dp_section_words(cmd_parms *cmd, const char *args, int min, int max,
         return apr_pstrcat(cmd->temp_pool, cmd->cmd->name, "> takes ", allowed,
                            NULL);
     }
-    return find_stranger(cmd, prefix);
+    return find_stranger(cmd, prefix, nested);
 }
 
 static int is_taken(const char *name)
@@ -98,7 +101,7 @@ const char *dp_cmd_grid_section(cmd_parms *cmd, void *dir, const char *args)
     (void)dir;
     if (wrong == NULL) {
         wrong = dp_section_words(cmd, args, 1, 1, "one name", "DogpileGrid",
-                                 &words);
+                                 NULL, &words);
     }
     if (wrong) {
         return wrong;

@@ -5,6 +5,7 @@
  */
 #include "httpd/commands.h"
 
+#include <ap_provider.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <util_filter.h>
@@ -200,13 +201,26 @@ const char *dp_cmd_locker(cmd_parms *cmd, void *dir, const char *value)
 const char *dp_cmd_store(cmd_parms *cmd, void *dir, const char *value)
 {
     dp_where_t where = dp_where_of(cmd);
+    apr_size_t size = strcspn(value, ":");
+    char *type = apr_pstrmemdup(cmd->pool, value, size);
+    const dogpile_store_provider_t *provider;
+    dp_store_def_t *def;
 
-    if (strncmp(value, "disk:", 5) != 0 || value[5] != '/') {
+    if (value[size] == '\0' || value[size + 1] == '\0') {
         return dp_refuse(cmd, value,
-                         "disk:/path, an absolute path, as in "
-                         "disk:" DP_DEFAULT_STORE);
+                         "a type and a place, as in disk:" DP_DEFAULT_STORE
+                         " or memcache:cache1:11211,cache2:11211");
     }
-    ((dp_dir_t *)dir)->store = dp_store_find(value, &where);
+    provider = ap_lookup_provider(DOGPILE_STORE_GROUP, type,
+                                  DOGPILE_STORE_VERSION_TEXT);
+    if (provider == NULL) {
+        return dp_no_such_type(cmd, type, DOGPILE_STORE_GROUP,
+                               DOGPILE_STORE_VERSION_TEXT,
+                               "mod_dogpile_store_");
+    }
+    def = dp_store_find(value, &where);
+    def->provider = provider;
+    ((dp_dir_t *)dir)->store = def;
     return NULL;
 }
 

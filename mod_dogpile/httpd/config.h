@@ -56,17 +56,21 @@ typedef struct dp_headers_t {
 } dp_headers_t;
 
 /* A locker: a block of the configuration, or a store's default. */
-typedef struct dp_locker_def_t {
+typedef struct dp_locker_def_t dp_locker_def_t;
+struct dp_locker_def_t {
     dogpile_locker_conf_t conf;
     const dogpile_locker_provider_t *provider;
-    dogpile_locker_t *locker; /* made by the check */
+    dp_locker_def_t *outer;      /* the block around it, or NULL */
+    apr_array_header_t *members; /* of dp_locker_def_t *: the blocks inside */
+    dogpile_locker_t *locker;    /* made by the check */
     dp_where_t where;
-} dp_locker_def_t;
+};
 
 /* A store; locations that name the same one share it. */
 typedef struct dp_store_def_t {
     const char *spec; /* "disk:/path", as compared */
     dogpile_store_conf_t conf;
+    const dogpile_store_provider_t *provider;
     dogpile_store_t *store; /* made by the check */
     dp_locker_def_t *default_locker;
     dp_where_t where;
@@ -153,6 +157,7 @@ typedef struct dp_global_t {
     const char *lock_namespace;
     int fetch_threads;       /* DogpileFetchThreads */
     int max_blocked;         /* DogpileMaxBlocked, -1 for the default */
+    int fails_open;          /* DogpileFailOpen */
     int is_enabled;          /* some section says DogpileEnable On */
     int needs_default_store; /* and some such section names no store */
 } dp_global_t;

@@ -9,8 +9,11 @@
  */
 #include "httpd/config.h"
 
+#include <ap_provider.h>
 #include <apr_strings.h>
 #include <unixd.h>
+
+#include "lock/lock_fallback.h"
 
 int dp_config_refuse(const server_rec *s, const dp_where_t *where, int id,
                      const char *text)
@@ -78,10 +81,9 @@ static int check_gridset(const server_rec *s, dp_gridset_t *set,
 /* --- lockers and stores ------------------------------------------------ */
 
 /* Whatever a block leaves open is as outside of it, wherever that stands. */
-static void inherit(dogpile_locker_conf_t *conf)
+static void inherit(dogpile_locker_conf_t *conf,
+                    const dogpile_locker_conf_t *outer)
 {
-    const dogpile_locker_conf_t *outer = &dp_global->locker_defaults;
-
     if (conf->lease_usec == 0) {
         conf->lease_usec = outer->lease_usec;
     }
@@ -99,7 +101,8 @@ static void inherit(dogpile_locker_conf_t *conf)
 static void complete_locker(dp_locker_def_t *def, const server_rec *s,
                             apr_pool_t *pconf)
 {
-    inherit(&def->conf);
+    inherit(&def->conf,
+            def->outer ? &def->outer->conf : &dp_global->locker_defaults);
     if (def->conf.host == NULL) {
         def->conf.host = dp_lock_this_host(pconf);
     }
@@ -108,19 +111,42 @@ static void complete_locker(dp_locker_def_t *def, const server_rec *s,
     def->conf.log = dp_log_of(s, pconf);
 }
 
+static int refuse_locker(const dp_locker_def_t *def, const server_rec *s,
+                         const char *wrong, apr_pool_t *pool)
+{
+    return dp_config_refuse(
+        s, &def->where, 111,
+        apr_psprintf(pool, "<DogpileLocker %s>: %s", def->conf.name, wrong));
+}
+
+/* The innermost first: a locker is made of what is inside. */
 static int make_locker(dp_locker_def_t *def, const server_rec *s,
                        apr_pool_t *pconf)
 {
+    int n = def->members ? def->members->nelts : 0;
+    apr_array_header_t *members =
+        apr_array_make(pconf, n + 1, sizeof(dogpile_locker_t *));
     const char *wrong;
+    int i;
 
     complete_locker(def, s, pconf);
-    wrong = def->provider->create(&def->locker, &def->conf, pconf);
-    if (wrong == NULL) {
-        return OK;
+    if (n > 0 && def->provider != &dp_lock_fallback) {
+        return refuse_locker(def, s, "only a fallback has lockers inside",
+                             pconf);
     }
-    return dp_config_refuse(
-        s, &def->where, 111,
-        apr_psprintf(pconf, "<DogpileLocker %s>: %s", def->conf.name, wrong));
+    for (i = 0; i < n; i++) {
+        dp_locker_def_t *member =
+            APR_ARRAY_IDX(def->members, i, dp_locker_def_t *);
+        int rc = make_locker(member, s, pconf);
+
+        if (rc != OK) {
+            return rc;
+        }
+        APR_ARRAY_PUSH(members, dogpile_locker_t *) = member->locker;
+    }
+    def->conf.members = members;
+    wrong = def->provider->create(&def->locker, &def->conf, pconf);
+    return wrong ? refuse_locker(def, s, wrong, pconf) : OK;
 }
 
 /* The locker of those who share a store and name no other. */
@@ -128,11 +154,27 @@ static int make_default_locker(dp_store_def_t *store, const server_rec *s,
                                apr_pool_t *pconf)
 {
     dp_locker_def_t *def = apr_pcalloc(pconf, sizeof(*def));
+    const dogpile_store_provider_t *provider = store->provider;
 
+    def->provider =
+        ap_lookup_provider(DOGPILE_LOCKER_GROUP, provider->locker_type,
+                           DOGPILE_LOCKER_VERSION_TEXT);
+    if (def->provider == NULL) {
+        return dp_config_refuse(
+            s, &store->where, 116,
+            apr_psprintf(pconf,
+                         "DogpileStore %s: its locker is of the type %s; load "
+                         "mod_dogpile_lock_%s before",
+                         store->spec, provider->locker_type,
+                         provider->locker_type));
+    }
     def->conf.name = apr_pstrcat(pconf, "of ", store->spec, NULL);
-    def->conf.directory =
-        store->store->provider->locker_directory(store->store, pconf);
-    def->provider = &dp_lock_disk;
+    def->conf.servers = provider->locker_servers
+                            ? provider->locker_servers(store->store, pconf)
+                            : apr_array_make(pconf, 1, sizeof(const char *));
+    if (provider->locker_directory) {
+        def->conf.directory = provider->locker_directory(store->store, pconf);
+    }
     def->where = store->where;
     store->default_locker = def;
     return make_locker(def, s, pconf);
@@ -146,7 +188,7 @@ static int make_store(dp_store_def_t *def, const server_rec *s,
     def->conf.uid = ap_unixd_config.user_id;
     def->conf.gid = ap_unixd_config.group_id;
     def->conf.log = dp_log_of(s, pconf);
-    wrong = dp_store_disk.create(&def->store, &def->conf, pconf);
+    wrong = def->provider->create(&def->store, &def->conf, pconf);
     if (wrong) {
         return dp_config_refuse(
             s, &def->where, 112,
@@ -199,6 +241,7 @@ static void choose_default_store(const server_rec *s)
 
     dp_global->default_store =
         dp_store_find("disk:" DP_DEFAULT_STORE, &nowhere);
+    dp_global->default_store->provider = &dp_store_disk;
     for (i = 0; i < dp_global->sections->nelts; i++) {
         const dp_section_t *of =
             &APR_ARRAY_IDX(dp_global->sections, i, dp_section_t);

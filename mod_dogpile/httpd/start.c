@@ -164,7 +164,8 @@ static int prepare_store(dp_store_def_t *def, server_rec *s, apr_pool_t *ptemp)
     if (def == dp_global->default_store && !dp_global->needs_default_store) {
         return OK;
     }
-    wrong = def->store->provider->prepare(def->store, ptemp);
+    wrong = def->provider->prepare ? def->provider->prepare(def->store, ptemp)
+                                   : NULL;
     if (wrong) {
         dp_slog(s, APLOG_ERR | APLOG_STARTUP, 0, 801, "DogpileStore %s: %s",
                 def->spec, wrong);

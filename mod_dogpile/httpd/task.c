@@ -99,6 +99,7 @@ dp_job_t *dp_task_job(void *baton, apr_pool_t *flight_pool)
                      task->key.grid, task->key.z, task->key.x, task->key.y);
     /* Off-grid maps go to those who wait here, so no other host is asked. */
     job->locker = task->store ? def->locker : NULL;
+    job->fails_open = dp_global->fails_open;
     job->upstream_limit = task->dir.upstream_limit;
     if (fetchers > 1 && job->upstream_limit > fetchers / 2) {
         job->upstream_limit = fetchers / 2;

@@ -66,6 +66,7 @@ static inline dp_job_t *make_job(void *baton, apr_pool_t *flight_pool)
     apr_pool_cleanup_register(flight_pool, NULL, end_job,
                               apr_pool_cleanup_null);
     job->upstream_limit = wish->limit;
+    job->fails_open = 1;
     job->fetch_timeout_usec = FETCH_TIMEOUT;
     job->work = &fake_work;
     job->baton = apr_pmemdup(flight_pool, &wish->key, sizeof(wish->key));
