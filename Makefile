@@ -152,8 +152,8 @@ test-binaries: all $(UNIT_BIN) $(CONTRACT_BIN) $(FUZZ_BIN)
 install: all ## install module, configuration and headers where Debian's are
 	install -d $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR) \
 	    $(DESTDIR)$(INCLUDE_DIR)/mod_dogpile
-	install -m 644 $(MODULE) $(DESTDIR)$(MODULE_DIR)
-	install -m 644 conf/dogpile.load conf/dogpile.conf $(DESTDIR)$(CONF_DIR)
+	install -m 644 $(MODULE) $(BACK_END_MODULES) $(DESTDIR)$(MODULE_DIR)
+	install -m 644 conf/*.load conf/dogpile.conf $(DESTDIR)$(CONF_DIR)
 	install -m 644 mod_dogpile/include/*.h \
 	    $(DESTDIR)$(INCLUDE_DIR)/mod_dogpile
 
