@@ -23,8 +23,10 @@ ROOMS := include base grid request policy image lock store flight httpd
 LIB_ROOMS := $(filter-out include httpd,$(ROOMS))
 # Back ends that are modules of their own: their files, their libraries.
 REDIS_SRC := $(wildcard mod_dogpile/lock/redis_*.c mod_dogpile/lock/lock_redis*.c)
-REDIS_STORE_SRC := $(wildcard mod_dogpile/store/store_redis*.c)
-LIB_SRC := $(filter-out $(REDIS_SRC) $(REDIS_STORE_SRC),\
+ZOOKEEPER_SRC := $(wildcard mod_dogpile/lock/lock_zookeeper*.c)
+BACK_END_SRC := $(REDIS_SRC) $(ZOOKEEPER_SRC) \
+                $(wildcard mod_dogpile/store/store_redis*.c)
+LIB_SRC := $(filter-out $(BACK_END_SRC),\
              $(foreach r,$(LIB_ROOMS),$(wildcard mod_dogpile/$(r)/*.c)))
 MOD_SRC := $(wildcard mod_dogpile/httpd/*.c)
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
@@ -37,11 +39,13 @@ REPLAY_LIB := tests/fuzz/standalone.c
 # Debian's packages: to build, and to run the demo and the tests.
 DEB_BUILD := gcc libc6-dev pkg-config apache2-dev libapr1-dev \
              libaprutil1-dev libssl-dev libpng-dev libjpeg62-turbo-dev \
-             zlib1g-dev libmemcached-dev libhiredis-dev
+             zlib1g-dev libmemcached-dev libhiredis-dev libzookeeper-mt-dev \
+             libyaml-dev
 DEB_DEMO := apache2-bin cgi-mapserver libjs-leaflet fonts-dejavu-core python3 \
             util-linux
 DEB_TEST := check python3-pytest python3-pil python3-numpy curl openssl \
-            clang-format binutils memcached redis-server spin
+            clang-format binutils memcached redis-server spin zookeeper \
+            default-jre-headless iproute2 libfaketime
 
 # Asked for only when something is built: a fresh machine has no apxs yet.
 ifeq ($(origin CC),default)
@@ -54,7 +58,7 @@ APR_LIBS = $(shell pkg-config --libs apr-1 apr-util-1)
 IMAGE_LIBS = $(shell pkg-config --libs libpng libjpeg zlib)
 LIB_LIBS = $(IMAGE_LIBS) $(shell pkg-config --libs libcrypto libmemcached) \
            -lmemcachedutil -lm -lpthread
-REDIS_LIBS = $(shell pkg-config --libs hiredis libssl)
+BACK_END_LIBS = $(shell pkg-config --libs hiredis libssl) -lzookeeper_mt
 CHECK_LIBS = $(shell pkg-config --libs check)
 
 MODULE_DIR = $(shell $(APXS) -q LIBEXECDIR)
@@ -92,7 +96,7 @@ $(MODULE): $(MOD_OBJ) $(LIB)
 	$(Q)$(CC) -shared $(DP_LDFLAGS) -o $@ $(MOD_OBJ) $(LIB) $(LIB_LIBS) $(APR_LIBS)
 
 # For the tests, which reach every back end.
-$(BACK_ENDS): $(call objects,$(REDIS_SRC) $(REDIS_STORE_SRC))
+$(BACK_ENDS): $(call objects,$(BACK_END_SRC))
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/modules/mod_dogpile_%.so: $(BUILD)/obj/mod_dogpile/modules/mod_dogpile_%.o \
@@ -100,9 +104,10 @@ $(BUILD)/modules/mod_dogpile_%.so: $(BUILD)/obj/mod_dogpile/modules/mod_dogpile_
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(CC) -shared -Wl,--as-needed $(DP_LDFLAGS) -o $@ $< $(BACK_ENDS) $(LIB) \
-	    $(REDIS_LIBS) $(LIB_LIBS) $(APR_LIBS)
+	    $(BACK_END_LIBS) $(LIB_LIBS) $(APR_LIBS)
 
-$(BUILD)/obj/mod_dogpile/lock/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
+# The ZooKeeper client's headers want to be told that it has threads.
+$(BUILD)/obj/mod_dogpile/lock/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS) -DTHREADED
 $(BUILD)/obj/mod_dogpile/store/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
 $(BUILD)/obj/tests/contract/%.o $(BUILD)/obj/tests/unit/lock/%.o: \
   DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
@@ -122,7 +127,7 @@ $(UNIT_BIN) $(CONTRACT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o \
                              $(BACK_ENDS) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -Wl,--as-needed $(DP_LDFLAGS) -o $@ $(filter %.o,$^) $(BACK_ENDS) \
-	    $(LIB) $(REDIS_LIBS) $(LIB_LIBS) $(APR_LIBS) $(CHECK_LIBS)
+	    $(LIB) $(BACK_END_LIBS) $(LIB_LIBS) $(APR_LIBS) $(CHECK_LIBS)
 
 $(FUZZ_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o \
              $(REPLAY_LIB:%.c=$(BUILD)/obj/%.o) $(LIB)

@@ -26,7 +26,8 @@
  *  5. Shared locks admit each other and exclude exclusive ones; a waiting
  *     exclusive lock is not starved.
  *  6. Nothing in a lock server is needed for safety.
- *  7. Waiting is cheap: looking (probe) never takes and never writes a lease.
+ *  7. Waiting is cheap: looking (probe) never takes and never writes a lease,
+ *     and where the back end can tell of a release (listen), it does.
  *
  * Threads. create and prepare run once in the parent, at configuration and
  * at start, and contact no server. child_init runs once in each child before
@@ -100,6 +101,12 @@ typedef struct dogpile_locker_conf_t {
     apr_gid_t gid;
     const dogpile_log_t *log;
 } dogpile_locker_conf_t;
+
+/*
+ * A back end says that a lease on that name may have ended. Called from its
+ * own thread; does little and never calls back into the locker.
+ */
+typedef void dogpile_released_fn(void *baton, const dogpile_digest_t *digest);
 
 typedef struct dogpile_locker_provider_t dogpile_locker_provider_t;
 
@@ -185,6 +192,17 @@ struct dogpile_locker_provider_t {
                          void (*visit)(void *baton,
                                        const dogpile_holder_t *holder),
                          void *baton, apr_pool_t *scratch_pool);
+
+    /*
+     * Once in a child, after child_init: call `released` when a lease ends, as
+     * well as that can be known. It may come late, for nothing or not at all:
+     * whoever waits looks every retry_usec anyway, and this only spares him
+     * the pause. Ends with child_pool. NULL where a back end can't know. A
+     * server that can't be reached is not an error; it is tried again.
+     */
+    apr_status_t (*listen)(dogpile_locker_t *locker,
+                           dogpile_released_fn *released, void *baton,
+                           apr_pool_t *child_pool);
 
     /* Rows for the status page: where, how healthy. May be NULL. */
     void (*describe)(dogpile_locker_t *locker, dogpile_row_fn *row, void *baton,
