@@ -29,6 +29,8 @@
     X(lock_waits, "flights that met someone else's lock")                      \
     X(lock_unavailable, "locks that could not be taken or refused")            \
     X(lock_lost, "leases lost while they were held")                           \
+    X(lock_takeovers,                                                          \
+      "fetches after someone else's lease ended without a tile")               \
     X(lock_foreign, "locks of hosts with another store, not waited for")       \
     X(passed, "requests passed through untouched")                             \
     X(denied, "requests refused by the configuration or as malformed")

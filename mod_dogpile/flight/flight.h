@@ -17,8 +17,9 @@
  *     a. take the locker's exclusive lock; while it is someone else's, the
  *        keeper thread looks now and then, and no other thread is held;
  *     b. look in the store again: another host may just have finished;
- *     c. when the source has a place free, fetch; d. validate and split;
- *     e. land: wake every waiter; f. store; release the lock.
+ *     c. when the source has a place free and nobody changes its data, fetch;
+ *     d. validate and split;
+ *     e. land: wake every waiter; f. store; release the locks.
  *
  * Waiters are answered from the landing area, so a slow or full store delays
  * nobody.
@@ -66,13 +67,25 @@ typedef struct dp_work_t {
                  apr_pool_t *pool);
 } dp_work_t;
 
+/* The locks of a flight, in the order in which it takes them. */
+typedef enum dp_hold_e {
+    DP_HOLD_METATILE, /* exclusive: who fetches this metatile */
+    DP_HOLD_SOURCE,   /* shared: whoever changes the source's data has it
+                         exclusively */
+    DP_HOLD_COUNT
+} dp_hold_e;
+
+typedef struct dp_lock_t {
+    dogpile_locker_t *locker; /* or NULL: it isn't taken */
+    dogpile_lock_key_t key;
+} dp_lock_t;
+
 /* The work for one key, described by the first request of this child that
  * wants it. */
 typedef struct dp_job_t {
-    dogpile_lock_key_t lock_key;
-    int fails_open;           /* go on where no locker answers */
-    dogpile_locker_t *locker; /* or NULL: this httpd coalesces by itself */
-    int upstream_limit;       /* fetches of the source at once */
+    dp_lock_t locks[DP_HOLD_COUNT];
+    int fails_open;     /* go on where no locker answers */
+    int upstream_limit; /* fetches of the source at once */
     apr_interval_time_t fetch_timeout_usec;
     const dp_work_t *work;
     void *baton;
@@ -135,6 +148,10 @@ void dp_flight_leave(dp_waiter_t *waiter);
  * waits, for a lock or its source, to others. The fetch and the next request
  * must not run side by side. */
 void dp_flights_settle(dp_flights_t *flights);
+
+/* A dogpile_released_fn, with the dp_flights_t as its baton: look at once
+ * rather than after the pause. */
+void dp_flights_released(void *flights, const dogpile_digest_t *digest);
 
 /* The parent has seen a child die. */
 void dp_flights_bury(const dp_shared_t *shared, apr_int64_t pid);

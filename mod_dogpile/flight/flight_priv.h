@@ -2,8 +2,8 @@
 /*
  * Between the files of this room: the child's side of a flight.
  *
- * Threads: request threads (flight.c), fetcher threads (fetchers.c, run.c), one
- * keeper (keeper.c), one waker (waker.c). One mutex, dp_flights_t.mutex, guards
+ * Threads: request threads (flight.c), fetcher threads (fetchers.c, run.c,
+ * holds.c), one keeper (keeper.c, holds.c), one waker (waker.c). One mutex, dp_flights_t.mutex, guards
  * the list of locals, the queue and every local's members but `job` and `pool`,
  * which are set when the local is made; `pool` is used by the fetcher thread
  * that runs the flight and by nobody else after that. The table's mutex may be
@@ -32,6 +32,22 @@ typedef enum dp_phase_e {
     DP_PHASE_OVER       /* finished; waiters may still read */
 } dp_phase_e;
 
+/* What a step says of the flight. */
+typedef enum dp_step_e {
+    DP_STEP_GO_ON,
+    DP_STEP_WAIT, /* the phase says what for; let the thread go */
+    DP_STEP_DONE  /* it has landed */
+} dp_step_e;
+
+/* One of the flight's locks (dp_job_t.locks). */
+typedef struct dp_held_t {
+    int is_held;
+    int is_waived; /* go without: unavailable, or of another store */
+    int is_lost;   /* its lease ended while it was held */
+    dogpile_id_t token;
+    apr_time_t renew_at; /* while is_held */
+} dp_held_t;
+
 /* A flight that this child leads or waits for. */
 typedef struct dp_local_t dp_local_t;
 struct dp_local_t {
@@ -46,13 +62,11 @@ struct dp_local_t {
     dp_waiter_t *waiters; /* of this child */
     int users;            /* threads that hold it without the mutex */
 
-    int has_lock;
-    int goes_without_lock; /* unavailable, or of another store */
-    dogpile_id_t token;
-    apr_time_t renew_at; /* while has_lock */
-    apr_time_t probe_at; /* while watching */
-    apr_interval_time_t pause_usec;
-    apr_time_t fetch_until; /* while fetching, else 0 */
+    dp_held_t held[DP_HOLD_COUNT];
+    dp_hold_e watched;              /* while watching: which lock */
+    apr_time_t probe_at;            /* while watching: when to look */
+    apr_interval_time_t pause_usec; /* 0 until it has had to watch */
+    apr_time_t fetch_until;         /* while fetching, else 0 */
 };
 
 struct dp_waiter_t {
@@ -173,11 +187,31 @@ void dp_fetchers_join(dp_flights_t *flights);
  * DP_PHASE_RUNNING and the local is in use, which ends. */
 void dp_run(apr_thread_t *thread, dp_local_t *local);
 
-/* The holder will write to another store than this flight's. */
-int dp_is_foreign(const dp_local_t *local, const dogpile_holder_t *holder);
+/* Give the place at the source on, if the flight has one. */
+void dp_leave_place(dp_local_t *local);
 
-/* Give the lock back, if it is held. Called without the mutex. */
-void dp_release_lock(dp_local_t *local, apr_pool_t *scratch_pool);
+/* Wait in that phase, without this thread. */
+void dp_rest_locked(dp_local_t *local, dp_phase_e phase);
+
+apr_time_t dp_local_now(const dp_local_t *local);
+
+/* --- holds.c: called without the mutex --- */
+
+/* Take a lock; or wait for it, holding nothing; or go without. */
+dp_step_e dp_hold_take(dp_local_t *local, dp_hold_e which);
+
+/* Renew a lock that is due. */
+void dp_hold_renew(dp_local_t *local, dp_hold_e which,
+                   apr_pool_t *scratch_pool);
+
+/* Look at the lock that the flight waits for. Returns 1 where there is nothing
+ * to wait for any more. */
+int dp_hold_is_free(dp_local_t *local, apr_pool_t *scratch_pool);
+
+/* Give back a lock, or both, where held. */
+void dp_hold_release(dp_local_t *local, dp_hold_e which,
+                     apr_pool_t *scratch_pool);
+void dp_hold_release_all(dp_local_t *local, apr_pool_t *scratch_pool);
 
 /* --- keeper.c --- */
 

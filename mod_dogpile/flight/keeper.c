@@ -16,7 +16,17 @@
 #include "base/digest.h"
 
 /* The more urgent, the greater. */
-typedef enum duty_e { DUTY_NONE, DUTY_PROBE, DUTY_RENEW, DUTY_DEADLINE } duty_e;
+typedef enum urgency_e {
+    DUTY_NONE,
+    DUTY_PROBE,
+    DUTY_RENEW,
+    DUTY_DEADLINE
+} urgency_e;
+
+typedef struct duty_t {
+    urgency_e what;
+    dp_hold_e which; /* the lock to renew */
+} duty_t;
 
 void dp_keeper_call_locked(dp_flights_t *flights)
 {
@@ -32,59 +42,40 @@ static void earlier(apr_time_t *next, apr_time_t at)
 }
 
 /* What is due for a flight; otherwise when something will be. */
-static duty_e duty_of(const dp_local_t *local, apr_time_t now, apr_time_t *next)
+static duty_t duty_of(const dp_local_t *local, apr_time_t now, apr_time_t *next)
 {
-    if (local->fetch_until != 0) {
-        if (local->fetch_until <= now) {
-            return DUTY_DEADLINE;
-        }
-        earlier(next, local->fetch_until);
-    }
-    if (local->has_lock) {
-        if (local->renew_at <= now) {
-            return DUTY_RENEW;
-        }
-        earlier(next, local->renew_at);
-    }
+    duty_t duty = {DUTY_NONE, DP_HOLD_METATILE};
+    int i;
+
     if (local->phase == DP_PHASE_WATCHING) {
         if (local->probe_at <= now) {
-            return DUTY_PROBE;
+            duty.what = DUTY_PROBE;
         }
         earlier(next, local->probe_at);
     }
-    return DUTY_NONE;
-}
-
-static void renew(dp_local_t *local, apr_pool_t *scratch_pool)
-{
-    dp_flights_t *flights = local->flights;
-    dogpile_locker_t *locker = local->job->locker;
-    dogpile_id_t token;
-    apr_status_t rv;
-
-    dp_flights_lock(flights);
-    token = local->token;
-    dp_flights_unlock(flights);
-    rv = locker->provider->renew(locker, &local->job->lock_key, &token,
-                                 scratch_pool);
-    if (rv != APR_NOTFOUND) {
-        return;
+    for (i = 0; i < DP_HOLD_COUNT; i++) {
+        if (local->held[i].is_held) {
+            if (local->held[i].renew_at <= now) {
+                duty = (duty_t){DUTY_RENEW, (dp_hold_e)i};
+            }
+            earlier(next, local->held[i].renew_at);
+        }
     }
-    /* Lost, unless it was given back meanwhile. The fetch goes on; the store
-     * refuses the metatile if somebody was faster. */
-    dp_flights_lock(flights);
-    if (local->has_lock && dp_id_equal(&local->token, &token)) {
-        local->has_lock = 0;
-        dp_count(flights->shared->counters, DP_COUNT_lock_lost);
+    if (local->fetch_until != 0) {
+        if (local->fetch_until <= now) {
+            duty.what = DUTY_DEADLINE;
+        }
+        earlier(next, local->fetch_until);
     }
-    dp_flights_unlock(flights);
+    return duty;
 }
 
 /* Longer pauses each time, up to DogpileLockRetry, never quite the same, so
  * that hosts don't look in step. */
 static void pause_longer_locked(dp_local_t *local, apr_time_t now)
 {
-    apr_interval_time_t longest = local->job->locker->conf->retry_usec;
+    apr_interval_time_t longest =
+        local->job->locks[local->watched].locker->conf->retry_usec;
     apr_interval_time_t pause = 2 * local->pause_usec;
     int chance = rand_r(&local->flights->seed);
 
@@ -96,18 +87,12 @@ static void pause_longer_locked(dp_local_t *local, apr_time_t now)
 static void probe(dp_local_t *local, apr_pool_t *scratch_pool)
 {
     dp_flights_t *flights = local->flights;
-    dogpile_locker_t *locker = local->job->locker;
-    dogpile_lock_state_e state;
-    dogpile_holder_t holder;
-    apr_status_t rv = locker->provider->probe(locker, &local->job->lock_key,
-                                              DOGPILE_EXCLUSIVE, &state,
-                                              &holder, scratch_pool);
+    int is_free = dp_hold_is_free(local, scratch_pool);
 
     dp_flights_lock(flights);
     if (local->phase == DP_PHASE_WATCHING) {
-        if (rv == APR_SUCCESS && state == DOGPILE_HELD
-            && !dp_is_foreign(local, &holder)) {
-            pause_longer_locked(local, dp_clock_now(flights->conf->clock));
+        if (!is_free) {
+            pause_longer_locked(local, dp_local_now(local));
         }
         else if (!flights->is_stopping) {
             dp_dispatch_locked(local); /* nothing to wait for any more */
@@ -149,11 +134,11 @@ static void fail_at_deadline(dp_local_t *local)
     dp_local_land(local, &outcome);
 }
 
-static void do_duty(dp_local_t *local, duty_e duty, apr_pool_t *scratch_pool)
+static void do_duty(dp_local_t *local, duty_t duty, apr_pool_t *scratch_pool)
 {
-    switch (duty) {
+    switch (duty.what) {
     case DUTY_RENEW:
-        renew(local, scratch_pool);
+        dp_hold_renew(local, duty.which, scratch_pool);
         break;
     case DUTY_PROBE:
         look_at_lock(local, scratch_pool);
@@ -166,32 +151,46 @@ static void do_duty(dp_local_t *local, duty_e duty, apr_pool_t *scratch_pool)
     }
 }
 
-/* The most urgent thing that is due, or NULL and when something will be. Its
- * time moves on, so that it is done once. */
+/* Its time moves on, so that it is done once. */
+static void begin_duty_locked(dp_local_t *local, duty_t duty, apr_time_t now)
+{
+    const dp_lock_t *locks = local->job->locks;
+
+    switch (duty.what) {
+    case DUTY_DEADLINE:
+        local->fetch_until = 0;
+        break;
+    case DUTY_RENEW:
+        local->held[duty.which].renew_at =
+            now + locks[duty.which].locker->conf->lease_usec / 3;
+        break;
+    case DUTY_PROBE:
+        local->probe_at = now + locks[local->watched].locker->conf->retry_usec;
+        break;
+    case DUTY_NONE:
+        break;
+    }
+}
+
+/* The most urgent thing that is due, or NULL and when something will be. */
 static dp_local_t *next_duty_locked(dp_flights_t *flights, apr_time_t now,
-                                    apr_time_t *next, duty_e *duty)
+                                    apr_time_t *next, duty_t *duty)
 {
     dp_local_t *found = NULL;
     dp_local_t *local;
 
-    *duty = DUTY_NONE;
+    duty->what = DUTY_NONE;
     *next = now + DP_LOOK_ANYWAY_USEC;
     for (local = flights->locals; local != NULL; local = local->next) {
-        duty_e its = duty_of(local, now, next);
+        duty_t its = duty_of(local, now, next);
 
-        if (its > *duty) {
+        if (its.what > duty->what) {
             *duty = its;
             found = local;
         }
     }
-    if (*duty == DUTY_DEADLINE) {
-        found->fetch_until = 0;
-    }
-    else if (*duty == DUTY_RENEW) {
-        found->renew_at = now + found->job->locker->conf->lease_usec / 3;
-    }
-    else if (*duty == DUTY_PROBE) {
-        found->probe_at = now + found->job->locker->conf->retry_usec;
+    if (found != NULL) {
+        begin_duty_locked(found, *duty, now);
     }
     return found;
 }
@@ -202,7 +201,7 @@ apr_interval_time_t dp_keeper_step(dp_flights_t *flights,
     apr_time_t now;
     apr_time_t next;
     dp_local_t *local;
-    duty_e duty;
+    duty_t duty;
 
     dp_flights_lock(flights);
     flights->is_keeper_called = 0;
@@ -225,6 +224,23 @@ apr_interval_time_t dp_keeper_step(dp_flights_t *flights,
     }
     dp_flights_unlock(flights);
     return next - now;
+}
+
+void dp_flights_released(void *baton, const dogpile_digest_t *digest)
+{
+    dp_flights_t *flights = baton;
+    dp_local_t *local;
+
+    dp_flights_lock(flights);
+    for (local = flights->locals; local != NULL; local = local->next) {
+        if (local->phase == DP_PHASE_WATCHING
+            && dp_digest_equal(&local->job->locks[local->watched].key.digest,
+                               digest)) {
+            local->probe_at = 0;
+            dp_keeper_call_locked(flights);
+        }
+    }
+    dp_flights_unlock(flights);
 }
 
 static int is_over_locked(const dp_flights_t *flights)

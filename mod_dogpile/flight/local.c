@@ -172,10 +172,10 @@ void dp_local_resign_locked(dp_local_t *local, apr_pool_t *scratch_pool)
     local->phase = DP_PHASE_RESIGNING;
     dp_local_use_locked(local);
     dp_flights_unlock(flights);
-    dp_release_lock(local, scratch_pool);
+    dp_hold_release_all(local, scratch_pool);
     dp_flights_lock(flights);
     dp_table_resign(flights->shared->table, &local->ticket, wake);
-    local->goes_without_lock = 0;
+    memset(local->held, 0, sizeof(local->held));
     local->pause_usec = 0;
     dp_local_led_locked(local, DP_PHASE_AWAY);
     dp_local_drop_locked(local);

@@ -110,6 +110,8 @@ const command_rec dp_commands[] = {
                       "Headers of the source that are kept with its tiles"),
     AP_INIT_TAKE1("DogpileLocker", dp_cmd_locker, NULL, ANYWHERE,
                   "The locker that a location uses"),
+    AP_INIT_TAKE1("DogpileSourceLock", dp_cmd_source_lock, NULL, ANYWHERE,
+                  "A lock that scripts take while they change the data"),
     AP_INIT_TAKE1("DogpileStore", dp_cmd_store, NULL, ANYWHERE,
                   "Where metatiles are kept"),
     AP_INIT_TAKE1("DogpileCredentials", dp_cmd_credentials, NULL, ANYWHERE,

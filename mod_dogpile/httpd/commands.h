@@ -68,6 +68,7 @@ const char *dp_cmd_enable(cmd_parms *cmd, void *dir, int on);
 const char *dp_cmd_header(cmd_parms *cmd, void *dir, int on);
 const char *dp_cmd_source(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_source_name(cmd_parms *cmd, void *dir, const char *value);
+const char *dp_cmd_source_lock(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_source_header(cmd_parms *cmd, void *dir, const char *name,
                                  const char *value);
 const char *dp_cmd_keep_header(cmd_parms *cmd, void *dir, int argc,

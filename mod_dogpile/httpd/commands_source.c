@@ -11,6 +11,7 @@
 #include <util_filter.h>
 
 #include "base/text.h"
+#include "lock/name.h"
 
 /* Part of every key and of folder names. */
 #define SOURCE_NAME_MAX 128
@@ -76,6 +77,17 @@ const char *dp_cmd_source_name(cmd_parms *cmd, void *dir, const char *value)
     ((dp_dir_t *)dir)->source_name = value;
     ((dp_dir_t *)dir)->named_path = cmd->path ? cmd->path : "";
     note_section(cmd, dir);
+    return NULL;
+}
+
+const char *dp_cmd_source_lock(cmd_parms *cmd, void *dir, const char *value)
+{
+    apr_size_t length = strlen(value);
+
+    if (length == 0 || length > DP_LOCK_NAME_MAX) {
+        return dp_refuse(cmd, value, "a name of 1 to 65536 bytes");
+    }
+    ((dp_dir_t *)dir)->source_lock = value;
     return NULL;
 }
 

@@ -102,6 +102,7 @@ typedef struct dp_source_t {
     X(const dp_headers_t *, source_headers, NULL, &dp_no_headers)              \
     X(const dp_names_t *, keep_headers, NULL, &dp_no_names)                    \
     X(const dp_locker_ref_t *, locker, NULL, NULL)                             \
+    X(const char *, source_lock, NULL, NULL)                                   \
     X(const dp_store_def_t *, store, NULL, dp_global->default_store)           \
     X(const dp_gridset_t *, grids, NULL, &dp_default_grids)                    \
     X(const dp_sizes_t *, tile_sizes, NULL, &dp_default_tile_sizes)            \

@@ -250,9 +250,32 @@ static void start_flights(apr_pool_t *pchild, server_rec *s)
     }
 }
 
+static void start_locker(dp_locker_def_t *def, apr_pool_t *pchild,
+                         apr_pool_t *listen_pool)
+{
+    if (def->provider->child_init) {
+        def->provider->child_init(def->locker, pchild);
+    }
+    if (def->provider->listen && dp_child.flights) {
+        def->provider->listen(def->locker, dp_flights_released,
+                              dp_child.flights, listen_pool);
+    }
+}
+
+static apr_status_t destroy_pool(void *pool)
+{
+    apr_pool_destroy(pool);
+    return APR_SUCCESS;
+}
+
 static void start_back_ends(apr_pool_t *pchild)
 {
+    apr_pool_t *listen_pool;
     int i;
+
+    /* What tells the flights of something ends before they do. */
+    apr_pool_create(&listen_pool, pchild);
+    apr_pool_pre_cleanup_register(pchild, listen_pool, destroy_pool);
 
     for (i = 0; i < dp_global->stores->nelts; i++) {
         dp_store_def_t *def =
@@ -260,19 +283,12 @@ static void start_back_ends(apr_pool_t *pchild)
 
         if (def != dp_global->default_store || dp_global->needs_default_store) {
             def->store->provider->child_init(def->store, pchild);
-            if (def->default_locker->provider->child_init) {
-                def->default_locker->provider->child_init(
-                    def->default_locker->locker, pchild);
-            }
+            start_locker(def->default_locker, pchild, listen_pool);
         }
     }
     for (i = 0; i < dp_global->lockers->nelts; i++) {
-        dp_locker_def_t *def =
-            APR_ARRAY_IDX(dp_global->lockers, i, dp_locker_def_t *);
-
-        if (def->provider->child_init) {
-            def->provider->child_init(def->locker, pchild);
-        }
+        start_locker(APR_ARRAY_IDX(dp_global->lockers, i, dp_locker_def_t *),
+                     pchild, listen_pool);
     }
 }
 
@@ -291,7 +307,7 @@ void dp_child_init(apr_pool_t *pchild, server_rec *s)
     apr_thread_mutex_create(&dp_child.master_mutex, APR_THREAD_MUTEX_DEFAULT,
                             pchild);
     if (dp_global->is_enabled) {
-        start_back_ends(pchild);
         start_flights(pchild, s);
+        start_back_ends(pchild);
     }
 }

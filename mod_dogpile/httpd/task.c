@@ -11,6 +11,7 @@
 
 #include "base/digest.h"
 #include "httpd/fetch.h"
+#include "lock/name.h"
 
 /* What the client asked is in the first request of a chain of redirects: a
  * later one may have been rewritten to another path, with a hidden map=. */
@@ -84,21 +85,28 @@ dp_job_t *dp_task_job(void *baton, apr_pool_t *flight_pool)
     const dp_locker_def_t *def =
         ref ? ref->def : task->dir.store->default_locker;
     int fetchers = dp_global->fetch_threads;
+    dp_lock_t *lock = &job->locks[DP_HOLD_METATILE];
 
     task->path = apr_pstrdup(flight_pool, task->path);
     task->query = apr_pstrdup(flight_pool, task->query);
     task->source_name = apr_pstrdup(flight_pool, task->source_name);
     read_query(task, flight_pool); /* the texts of the other one go away */
 
-    job->lock_key.digest = task->key.digest;
-    if (task->store) {
-        job->lock_key.store_id = task->store->id;
-    }
-    job->lock_key.label =
+    lock->key.digest = task->key.digest;
+    lock->key.label =
         apr_psprintf(flight_pool, "%s %s/%d/%u/%u", task->key.source,
                      task->key.grid, task->key.z, task->key.x, task->key.y);
     /* Off-grid maps go to those who wait here, so no other host is asked. */
-    job->locker = task->store ? def->locker : NULL;
+    if (task->store) {
+        lock->key.store_id = task->store->id;
+        lock->locker = def->locker;
+    }
+    if (task->dir.source_lock) {
+        dp_lock_named(&job->locks[DP_HOLD_SOURCE].key,
+                      dp_global->lock_namespace, task->dir.source_lock,
+                      strlen(task->dir.source_lock), flight_pool);
+        job->locks[DP_HOLD_SOURCE].locker = def->locker;
+    }
     job->fails_open = dp_global->fails_open;
     job->upstream_limit = task->dir.upstream_limit;
     if (fetchers > 1 && job->upstream_limit > fetchers / 2) {

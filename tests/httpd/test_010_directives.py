@@ -23,6 +23,8 @@ VALUES = [
     ("DogpileSource /a /b", "takes one argument"),
     ('DogpileSourceName ""', "takes one argument"),
     ("DogpileSourceName " + 129 * "n", "allowed: a name of 1 to 128 bytes"),
+    ('DogpileSourceLock ""', "takes one argument"),
+    ("DogpileSourceLock a b", "takes one argument"),
     ("DogpileSourceHeader X-A", "takes two arguments"),
     ('DogpileSourceHeader "X A" b', "allowed: the name of a request header"),
     ('DogpileSourceHeader "" b', "takes two arguments"),

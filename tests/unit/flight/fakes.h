@@ -43,18 +43,23 @@ typedef enum fake_lock_e {
     LOCK_DOWN
 } fake_lock_e;
 
+typedef struct fake_lock_t {
+    int state; /* fake_lock_e */
+    int acquires;
+    int releases;
+    int renews;
+    int probes;
+} fake_lock_t;
+
 typedef struct fake_t {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     apr_time_t now;
 
-    int lock;            /* fake_lock_e */
-    int is_release_held; /* a release waits until it isn't */
-    int acquires;
-    int releases;
+    fake_lock_t lock;        /* fake_locker's one lock */
+    fake_lock_t source_lock; /* fake_source_locker's */
+    int is_release_held;     /* a release waits until it isn't */
     int releasing;
-    int renews;
-    int probes;
 
     int is_open[NKEYS]; /* the gate of each key's fetch */
     int is_stored;      /* a look finds a record */
@@ -112,12 +117,20 @@ static const dp_clock_t fake_clock = {.now = fake_now, .baton = NULL};
 
 /* --- the locker -------------------------------------------------------- */
 
-static inline void fill_holder(dogpile_holder_t *holder)
+static dogpile_locker_t fake_locker;
+
+static inline fake_lock_t *lock_of(const dogpile_locker_t *locker)
+{
+    return locker == &fake_locker ? &fake.lock : &fake.source_lock;
+}
+
+static inline void fill_holder(const fake_lock_t *lock,
+                               dogpile_holder_t *holder)
 {
     memset(holder, 0, sizeof(*holder));
     holder->host = "elsewhere";
     holder->label = "";
-    memset(&holder->store_id, fake.lock == LOCK_FOREIGN ? 2 : 1,
+    memset(&holder->store_id, lock->state == LOCK_FOREIGN ? 2 : 1,
            sizeof(holder->store_id));
 }
 
@@ -126,21 +139,21 @@ fake_acquire(dogpile_locker_t *locker, const dogpile_lock_key_t *key,
              dogpile_lock_mode_e mode, dogpile_id_t *token,
              dogpile_holder_t *holder, apr_pool_t *pool)
 {
+    fake_lock_t *lock = lock_of(locker);
     apr_status_t rv = APR_EEXIST;
 
-    (void)locker;
     (void)key;
     (void)mode;
     (void)pool;
     pthread_mutex_lock(&fake.mutex);
-    fake.acquires++;
-    fill_holder(holder);
-    if (fake.lock == LOCK_FREE) {
-        fake.lock = LOCK_MINE;
-        memset(token, fake.acquires, sizeof(*token));
+    lock->acquires++;
+    fill_holder(lock, holder);
+    if (lock->state == LOCK_FREE) {
+        lock->state = LOCK_MINE;
+        memset(token, lock->acquires, sizeof(*token));
         rv = APR_SUCCESS;
     }
-    else if (fake.lock == LOCK_DOWN) {
+    else if (lock->state == LOCK_DOWN) {
         rv = APR_ECONNREFUSED;
     }
     pthread_mutex_unlock(&fake.mutex);
@@ -152,15 +165,15 @@ static inline apr_status_t fake_renew(dogpile_locker_t *locker,
                                       const dogpile_id_t *token,
                                       apr_pool_t *scratch_pool)
 {
+    fake_lock_t *lock = lock_of(locker);
     apr_status_t rv;
 
-    (void)locker;
     (void)key;
     (void)token;
     (void)scratch_pool;
     pthread_mutex_lock(&fake.mutex);
-    fake.renews++;
-    rv = fake.lock == LOCK_MINE ? APR_SUCCESS : APR_NOTFOUND;
+    lock->renews++;
+    rv = lock->state == LOCK_MINE ? APR_SUCCESS : APR_NOTFOUND;
     pthread_mutex_unlock(&fake.mutex);
     return rv;
 }
@@ -170,9 +183,9 @@ static inline apr_status_t fake_release(dogpile_locker_t *locker,
                                         const dogpile_id_t *token,
                                         apr_pool_t *scratch_pool)
 {
+    fake_lock_t *lock = lock_of(locker);
     apr_status_t rv = APR_NOTFOUND;
 
-    (void)locker;
     (void)key;
     (void)token;
     (void)scratch_pool;
@@ -182,9 +195,9 @@ static inline apr_status_t fake_release(dogpile_locker_t *locker,
         pthread_cond_wait(&fake.changed, &fake.mutex);
     }
     fake.releasing--;
-    fake.releases++;
-    if (fake.lock == LOCK_MINE) {
-        fake.lock = LOCK_FREE;
+    lock->releases++;
+    if (lock->state == LOCK_MINE) {
+        lock->state = LOCK_FREE;
         rv = APR_SUCCESS;
     }
     pthread_mutex_unlock(&fake.mutex);
@@ -196,17 +209,17 @@ fake_probe(dogpile_locker_t *locker, const dogpile_lock_key_t *key,
            dogpile_lock_mode_e mode, dogpile_lock_state_e *state,
            dogpile_holder_t *holder, apr_pool_t *pool)
 {
+    fake_lock_t *lock = lock_of(locker);
     apr_status_t rv;
 
-    (void)locker;
     (void)key;
     (void)mode;
     (void)pool;
     pthread_mutex_lock(&fake.mutex);
-    fake.probes++;
-    fill_holder(holder);
-    *state = fake.lock == LOCK_FREE ? DOGPILE_FREE : DOGPILE_HELD;
-    rv = fake.lock == LOCK_DOWN ? APR_ECONNREFUSED : APR_SUCCESS;
+    lock->probes++;
+    fill_holder(lock, holder);
+    *state = lock->state == LOCK_FREE ? DOGPILE_FREE : DOGPILE_HELD;
+    rv = lock->state == LOCK_DOWN ? APR_ECONNREFUSED : APR_SUCCESS;
     pthread_mutex_unlock(&fake.mutex);
     return rv;
 }
@@ -226,7 +239,12 @@ static const dogpile_locker_conf_t fake_locker_conf = {
     .retry_usec = RETRY,
 };
 
-static dogpile_locker_t fake_locker __attribute__((unused)) = {
+static dogpile_locker_t fake_locker = {
+    .provider = &fake_provider,
+    .conf = &fake_locker_conf,
+};
+
+static dogpile_locker_t fake_source_locker __attribute__((unused)) = {
     .provider = &fake_provider,
     .conf = &fake_locker_conf,
 };

@@ -39,6 +39,7 @@ static inline int count_of(dp_counter_e counter)
 typedef struct wish_t {
     int key;
     dogpile_locker_t *locker;
+    dogpile_locker_t *source_locker;
     int limit;
 } wish_t;
 
@@ -61,8 +62,10 @@ static inline dp_job_t *make_job(void *baton, apr_pool_t *flight_pool)
     const wish_t *wish = baton;
     dp_job_t *job = apr_pcalloc(flight_pool, sizeof(*job));
 
-    memset(&job->lock_key.store_id, 1, sizeof(job->lock_key.store_id));
-    job->locker = wish->locker;
+    job->locks[DP_HOLD_METATILE].locker = wish->locker;
+    memset(&job->locks[DP_HOLD_METATILE].key.store_id, 1, sizeof(dogpile_id_t));
+    job->locks[DP_HOLD_SOURCE].locker = wish->source_locker;
+    memset(&job->locks[DP_HOLD_SOURCE].key.digest, 9, sizeof(dogpile_digest_t));
     apr_pool_cleanup_register(flight_pool, NULL, end_job,
                               apr_pool_cleanup_null);
     job->upstream_limit = wish->limit;

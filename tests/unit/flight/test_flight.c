@@ -200,7 +200,7 @@ START_TEST(what_is_in_the_store_after_all_is_not_fetched)
     expect_nothing_left(flights);
     ck_assert_int_eq(FAKE(produces), 0);
     ck_assert_int_eq(FAKE(keeps), 0);
-    ck_assert_int_eq(FAKE(releases), 1);
+    ck_assert_int_eq(FAKE(lock.releases), 1);
     ck_assert_int_eq(count_of(DP_COUNT_found), 1);
 }
 END_TEST

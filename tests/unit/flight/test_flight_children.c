@@ -100,7 +100,7 @@ START_TEST(stopping_finishes_what_is_fetched)
     dp_flight_leave(there);
     pthread_create(&thread, NULL, stop_a, NULL);
     WAIT_UNTIL(is_stopping(a));
-    ck_assert_int_eq(FAKE(releases), 0);
+    ck_assert_int_eq(FAKE(lock.releases), 0);
     open_gate(0);
     pthread_join(thread, NULL);
     ck_assert(wait_long(here));
@@ -110,7 +110,7 @@ START_TEST(stopping_finishes_what_is_fetched)
     ck_assert_int_eq(pid, 0);
     ck_assert_int_eq(FAKE(produces), 1);
     ck_assert_int_eq(FAKE(keeps), 1);
-    ck_assert_int_eq(FAKE(releases), 1);
+    ck_assert_int_eq(FAKE(lock.releases), 1);
     ck_assert_int_eq(count_of(DP_COUNT_takeovers), 0);
     expect_nothing_left(b);
 }
@@ -154,14 +154,14 @@ START_TEST(stopping_leaves_someone_elses_lock_to_others)
 
     set_up_two();
     open_gate(0);
-    fake_set(&fake.lock, LOCK_ELSEWHERE);
+    fake_set(&fake.lock.state, LOCK_ELSEWHERE);
     there = join_key(a, 0, &fake_locker);
     WAIT_UNTIL(phase_of(a, there) == DP_PHASE_WATCHING);
     here = join_key(b, 0, &fake_locker);
     dp_flight_leave(there);
     stop_a(NULL);
     WAIT_UNTIL(phase_of(b, here) == DP_PHASE_WATCHING);
-    fake_set(&fake.lock, LOCK_FREE);
+    fake_set(&fake.lock.state, LOCK_FREE);
     advance(b, RETRY);
     ck_assert(wait_long(here));
     expect_record(here, 0);

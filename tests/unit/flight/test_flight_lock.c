@@ -9,7 +9,7 @@ static dp_flights_t *flights;
 static void set_up(fake_lock_e lock)
 {
     play();
-    fake.lock = lock;
+    fake.lock.state = lock;
     flights = make_child(4, unit_pool);
 }
 
@@ -36,11 +36,11 @@ START_TEST(the_lock_is_held_for_the_flight_and_given_back)
     set_up(LOCK_FREE);
     waiter = join_key(flights, 0, &fake_locker);
     WAIT_UNTIL(FAKE(producing) == 1);
-    ck_assert_int_eq(FAKE(acquires), 1);
-    ck_assert_int_eq(FAKE(releases), 0);
+    ck_assert_int_eq(FAKE(lock.acquires), 1);
+    ck_assert_int_eq(FAKE(lock.releases), 0);
     open_gate(0);
     expect_landing(waiter);
-    ck_assert_int_eq(FAKE(releases), 1);
+    ck_assert_int_eq(FAKE(lock.releases), 1);
     ck_assert_int_eq(FAKE(keeps), 1);
     ck_assert_int_eq(count_of(DP_COUNT_lock_waits), 0);
 }
@@ -54,18 +54,18 @@ START_TEST(someone_elses_lock_is_looked_at_until_it_is_free)
     set_up(LOCK_ELSEWHERE);
     open_gate(0);
     waiter = join_watching();
-    ck_assert_int_eq(FAKE(probes), 0);
+    ck_assert_int_eq(FAKE(lock.probes), 0);
     for (i = 1; i < 5; i++) {
         advance(flights, RETRY);
-        WAIT_UNTIL(FAKE(probes) == i);
+        WAIT_UNTIL(FAKE(lock.probes) == i);
     }
-    ck_assert_int_eq(FAKE(acquires), 1); /* looking doesn't take */
+    ck_assert_int_eq(FAKE(lock.acquires), 1); /* looking doesn't take */
     ck_assert_int_eq(FAKE(produces), 0);
     WAIT_UNTIL(phase_of(flights, waiter) == DP_PHASE_WATCHING);
-    fake_set(&fake.lock, LOCK_FREE);
+    fake_set(&fake.lock.state, LOCK_FREE);
     advance(flights, RETRY);
     expect_landing(waiter);
-    ck_assert_int_eq(FAKE(acquires), 2);
+    ck_assert_int_eq(FAKE(lock.acquires), 2);
     ck_assert_int_eq(FAKE(produces), 1);
     ck_assert_int_eq(count_of(DP_COUNT_lock_waits), 1);
 }
@@ -79,14 +79,14 @@ START_TEST(pauses_grow_from_ten_milliseconds)
     open_gate(0);
     waiter = join_watching();
     advance(flights, MSEC(10) - 1);
-    ck_assert_int_eq(FAKE(probes), 0);
+    ck_assert_int_eq(FAKE(lock.probes), 0);
     advance(flights, 1);
-    WAIT_UNTIL(FAKE(probes) == 1);
+    WAIT_UNTIL(FAKE(lock.probes) == 1);
     advance(flights, MSEC(20) / 2 - 1);
-    ck_assert_int_eq(FAKE(probes), 1);
+    ck_assert_int_eq(FAKE(lock.probes), 1);
     advance(flights, MSEC(20) / 2 + 1);
-    WAIT_UNTIL(FAKE(probes) == 2);
-    fake_set(&fake.lock, LOCK_FREE);
+    WAIT_UNTIL(FAKE(lock.probes) == 2);
+    fake_set(&fake.lock.state, LOCK_FREE);
     advance(flights, RETRY);
     expect_landing(waiter);
 }
@@ -99,7 +99,7 @@ START_TEST(what_the_other_host_stored_is_taken)
     set_up(LOCK_ELSEWHERE);
     waiter = join_watching();
     fake_set(&fake.is_stored, 1);
-    fake_set(&fake.lock, LOCK_FREE);
+    fake_set(&fake.lock.state, LOCK_FREE);
     advance(flights, RETRY);
     expect_landing(waiter);
     ck_assert_int_eq(FAKE(produces), 0);
@@ -115,12 +115,12 @@ START_TEST(when_nobody_waits_any_more_the_flight_is_given_up)
     dp_flight_leave(waiter);
     advance(flights, RETRY);
     expect_nothing_left(flights);
-    ck_assert_int_eq(FAKE(probes), 0);
-    ck_assert_int_eq(FAKE(acquires), 1);
-    ck_assert_int_eq(FAKE(releases), 0);
+    ck_assert_int_eq(FAKE(lock.probes), 0);
+    ck_assert_int_eq(FAKE(lock.acquires), 1);
+    ck_assert_int_eq(FAKE(lock.releases), 0);
     ck_assert_int_eq(FAKE(produces), 0);
     /* and the next one starts afresh */
-    fake_set(&fake.lock, LOCK_FREE);
+    fake_set(&fake.lock.state, LOCK_FREE);
     open_gate(0);
     expect_landing(join_key(flights, 0, &fake_locker));
 }
@@ -134,13 +134,13 @@ START_TEST(a_lease_is_renewed_at_a_third)
     waiter = join_key(flights, 0, &fake_locker);
     WAIT_UNTIL(FAKE(producing) == 1);
     advance(flights, LEASE / 3 - 1);
-    ck_assert_int_eq(FAKE(renews), 0);
+    ck_assert_int_eq(FAKE(lock.renews), 0);
     advance(flights, 1);
-    WAIT_UNTIL(FAKE(renews) == 1);
+    WAIT_UNTIL(FAKE(lock.renews) == 1);
     advance(flights, LEASE / 3 - 1);
-    ck_assert_int_eq(FAKE(renews), 1);
+    ck_assert_int_eq(FAKE(lock.renews), 1);
     advance(flights, 1);
-    WAIT_UNTIL(FAKE(renews) == 2);
+    WAIT_UNTIL(FAKE(lock.renews) == 2);
     open_gate(0);
     expect_landing(waiter);
     ck_assert_int_eq(count_of(DP_COUNT_lock_lost), 0);
@@ -154,14 +154,14 @@ START_TEST(a_lost_lease_is_counted_and_the_fetch_goes_on)
     set_up(LOCK_FREE);
     waiter = join_key(flights, 0, &fake_locker);
     WAIT_UNTIL(FAKE(producing) == 1);
-    fake_set(&fake.lock, LOCK_ELSEWHERE);
+    fake_set(&fake.lock.state, LOCK_ELSEWHERE);
     advance(flights, LEASE / 3);
     WAIT_UNTIL(count_of(DP_COUNT_lock_lost) == 1);
     advance(flights, LEASE / 3);
     open_gate(0);
     expect_landing(waiter);
-    ck_assert_int_eq(FAKE(renews), 1);
-    ck_assert_int_eq(FAKE(releases), 0);
+    ck_assert_int_eq(FAKE(lock.renews), 1);
+    ck_assert_int_eq(FAKE(lock.releases), 0);
     ck_assert_int_eq(FAKE(keeps), 1); /* over the version seen before */
     ck_assert_int_eq(count_of(DP_COUNT_lock_lost), 1);
 }
@@ -174,11 +174,11 @@ START_TEST(a_locker_that_fails_is_gone_without_and_said_once)
     expect_landing(join_key(flights, 0, &fake_locker));
     expect_landing(join_key(flights, 0, &fake_locker));
     ck_assert_int_eq(FAKE(produces), 2);
-    ck_assert_int_eq(FAKE(releases), 0);
+    ck_assert_int_eq(FAKE(lock.releases), 0);
     ck_assert_int_eq(unit_log_count, 1);
     ck_assert_int_eq(unit_log_last_id, 502);
     ck_assert_int_eq(count_of(DP_COUNT_lock_unavailable), 2);
-    fake_set(&fake.lock, LOCK_FREE);
+    fake_set(&fake.lock.state, LOCK_FREE);
     expect_landing(join_key(flights, 0, &fake_locker));
     ck_assert_int_eq(unit_log_count, 2);
     ck_assert_int_eq(unit_log_last_id, 503);
@@ -192,7 +192,7 @@ START_TEST(a_locker_that_fails_while_it_is_watched_is_gone_without)
     set_up(LOCK_ELSEWHERE);
     open_gate(0);
     waiter = join_watching();
-    fake_set(&fake.lock, LOCK_DOWN);
+    fake_set(&fake.lock.state, LOCK_DOWN);
     advance(flights, RETRY);
     expect_landing(waiter);
     ck_assert_int_eq(FAKE(produces), 1);
@@ -206,7 +206,7 @@ START_TEST(a_host_with_another_store_is_not_waited_for)
     expect_landing(join_key(flights, 0, &fake_locker));
     expect_landing(join_key(flights, 0, &fake_locker));
     ck_assert_int_eq(FAKE(produces), 2);
-    ck_assert_int_eq(FAKE(probes), 0);
+    ck_assert_int_eq(FAKE(lock.probes), 0);
     ck_assert_int_eq(count_of(DP_COUNT_lock_foreign), 2);
     ck_assert_int_eq(unit_log_count, 1);
     ck_assert_int_eq(unit_log_last_id, 504);
@@ -220,10 +220,29 @@ START_TEST(a_lock_that_goes_to_another_store_is_waited_for_no_more)
     set_up(LOCK_ELSEWHERE);
     open_gate(0);
     waiter = join_watching();
-    fake_set(&fake.lock, LOCK_FOREIGN);
+    fake_set(&fake.lock.state, LOCK_FOREIGN);
     advance(flights, RETRY);
     expect_landing(waiter);
     ck_assert_int_eq(count_of(DP_COUNT_lock_foreign), 1);
+}
+END_TEST
+
+START_TEST(a_release_that_is_told_of_spares_the_pause)
+{
+    dogpile_digest_t other;
+    dp_waiter_t *waiter;
+
+    set_up(LOCK_ELSEWHERE);
+    open_gate(0);
+    waiter = join_watching();
+    fake_set(&fake.lock.state, LOCK_FREE);
+    memset(&other, 77, sizeof(other));
+    dp_flights_released(flights, &other);
+    advance(flights, 0);
+    ck_assert_int_eq(FAKE(lock.probes), 0);
+    dp_flights_released(flights, &waiter->local->job->locks[0].key.digest);
+    expect_landing(waiter);
+    ck_assert_int_eq(FAKE(lock.acquires), 2);
 }
 END_TEST
 
@@ -237,4 +256,5 @@ UNIT_MAIN("flight/flight_lock", the_lock_is_held_for_the_flight_and_given_back,
           a_locker_that_fails_is_gone_without_and_said_once,
           a_locker_that_fails_while_it_is_watched_is_gone_without,
           a_host_with_another_store_is_not_waited_for,
-          a_lock_that_goes_to_another_store_is_waited_for_no_more)
+          a_lock_that_goes_to_another_store_is_waited_for_no_more,
+          a_release_that_is_told_of_spares_the_pause)

@@ -9,7 +9,7 @@ static dp_flights_t *flights;
 static void set_up(fake_lock_e lock)
 {
     play();
-    fake.lock = lock;
+    fake.lock.state = lock;
     flights = make_child(4, unit_pool);
 }
 
@@ -37,8 +37,8 @@ START_TEST(settling_gives_up_what_waits_for_a_lock)
     dp_flight_leave(join_watching());
     dp_flights_settle(flights);
     expect_nothing_left(flights);
-    ck_assert_int_eq(FAKE(acquires), 1);
-    ck_assert_int_eq(FAKE(probes), 0);
+    ck_assert_int_eq(FAKE(lock.acquires), 1);
+    ck_assert_int_eq(FAKE(lock.probes), 0);
     dp_flights_settle(flights);
 }
 END_TEST
@@ -67,7 +67,7 @@ START_TEST(settling_waits_for_a_fetch_and_its_end)
     ck_assert(has_no_locals(flights));
     ck_assert_int_eq(table_counts().flights, 0);
     ck_assert_int_eq(FAKE(keeps), 1);
-    ck_assert_int_eq(FAKE(releases), 1);
+    ck_assert_int_eq(FAKE(lock.releases), 1);
 }
 END_TEST
 
@@ -88,7 +88,7 @@ START_TEST(what_comes_to_rest_while_settling_is_given_up)
     dp_flight_leave(in_line);
     dp_flight_leave(fetching);
     pthread_create(&thread, NULL, settle, NULL);
-    WAIT_UNTIL(FAKE(releases) == 1); /* of the one in the line */
+    WAIT_UNTIL(FAKE(lock.releases) == 1); /* of the one in the line */
     open_gate(0);
     pthread_join(thread, NULL);
     expect_nothing_left(flights);
@@ -127,7 +127,7 @@ START_TEST(whoever_joins_while_a_flight_is_resigned_is_answered)
     pthread_join(thread, NULL);
     expect_nothing_left(flights);
     ck_assert_int_eq(FAKE(produces), 2);
-    ck_assert_int_eq(FAKE(acquires), FAKE(releases));
+    ck_assert_int_eq(FAKE(lock.acquires), FAKE(lock.releases));
 }
 END_TEST
 
