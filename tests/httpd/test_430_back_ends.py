@@ -7,21 +7,21 @@ import tempfile
 
 import pytest
 
-from pydogpile import client, picture, ports, wms
+from pydogpile import client, picture, ports, wms, zookeeper
 from pydogpile.process import Process
 from pydogpile.server import MODULE
 from pydogpile.wait import until
 
 EACH = 50
 META = wms.Metatile(7, 41, 41)
-REDIS_MODULES = "".join(
-    f"LoadModule dogpile_{part}_redis_module "
-    f"{MODULE.parent / f'mod_dogpile_{part}_redis.so'}\n"
-    for part in ("lock", "store"))
+MODULES = "".join(
+    f"LoadModule dogpile_{part}_module "
+    f"{MODULE.parent / f'mod_dogpile_{part}.so'}\n"
+    for part in ("lock_redis", "store_redis", "lock_zookeeper"))
 
 
 class Server:
-    """A memcached or redis of the test's own, on loopback."""
+    """A memcached, redis or ZooKeeper of the test's own, on loopback."""
 
     def __init__(self, kind):
         self.kind = kind
@@ -35,9 +35,12 @@ class Server:
                          "127.0.0.1", "-p", str(self.port)],
             "redis": ["/usr/bin/redis-server", "--bind", "127.0.0.1",
                       "--port", str(self.port), "--dir", str(self.dir),
-                      "--save", "", "--daemonize", "no"]}[self.kind]
+                      "--save", "", "--daemonize", "no"],
+            "zookeeper": zookeeper.command(self.dir, self.port)}[self.kind]
+        serves = (zookeeper.serves if self.kind == "zookeeper"
+                  else ports.accepts)
         self.process = Process(args, self.dir / "output.log")
-        until(lambda: ports.accepts(self.port), f"{self.kind} up")
+        until(lambda: serves(self.port), f"{self.kind} up")
 
     def remove(self):
         self.process.stop()
@@ -78,7 +81,7 @@ def block(server):
 
 
 def two(httpd, conf, **define):
-    return [httpd(REDIS_MODULES + conf, define=define, children=2, threads=64)
+    return [httpd(MODULES + conf, define=define, children=2, threads=64)
             for _ in range(2)]
 
 
@@ -99,7 +102,8 @@ def assert_tiles(herds, image):
             picture.assert_cut(answer, image, META.window(*cell))
 
 
-@pytest.mark.parametrize("server", ["memcache", "redis"], indirect=True)
+@pytest.mark.parametrize("server", ["memcache", "redis", "zookeeper"],
+                         indirect=True)
 def test_locker_between_hosts(httpd, shared_dir, server, upstream, image):
     """Two httpds with one store and this locker fetch a metatile once."""
     pair = two(httpd, block(server) + location("disk:${SHARED}",
@@ -127,7 +131,8 @@ def test_store_between_hosts(httpd, server, upstream, image):
     assert upstream.count == 1
 
 
-@pytest.mark.parametrize("server", ["memcache", "redis"], indirect=True)
+@pytest.mark.parametrize("server", ["memcache", "redis", "zookeeper"],
+                         indirect=True)
 def test_fallback_when_the_first_dies(httpd, shared_dir, server, upstream,
                                       image):
     """The lock server is killed in mid-fetch: no error, no second fetch, and
