@@ -118,6 +118,16 @@ apr_status_t dp_lock_list(dogpile_locker_t *locker,
     return locker->provider->list(locker, visit, baton, scratch_pool);
 }
 
+apr_status_t dp_lock_listen(dogpile_locker_t *locker,
+                            dogpile_released_fn *released, void *baton,
+                            apr_pool_t *child_pool)
+{
+    if (locker->provider->listen == NULL) {
+        return APR_ENOTIMPL;
+    }
+    return locker->provider->listen(locker, released, baton, child_pool);
+}
+
 void dp_lock_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
                       void *baton, apr_pool_t *scratch_pool)
 {

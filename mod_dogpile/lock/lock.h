@@ -40,6 +40,11 @@ apr_status_t dp_lock_list(dogpile_locker_t *locker,
                                         const dogpile_holder_t *holder),
                           void *baton, apr_pool_t *scratch_pool);
 
+/* As the provider's listen(); APR_ENOTIMPL where it has none. */
+apr_status_t dp_lock_listen(dogpile_locker_t *locker,
+                            dogpile_released_fn *released, void *baton,
+                            apr_pool_t *child_pool);
+
 /* As the provider's describe(); says nothing where it has none. */
 void dp_lock_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
                       void *baton, apr_pool_t *scratch_pool);

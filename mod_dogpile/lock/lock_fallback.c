@@ -234,6 +234,30 @@ static apr_status_t fallback_child_init(dogpile_locker_t *locker,
     return nusable > 0 ? APR_SUCCESS : APR_EGENERAL;
 }
 
+/* Each member that can tell does so itself: waiters hear of the first release
+ * and of the last. */
+static apr_status_t fallback_listen(dogpile_locker_t *locker,
+                                    dogpile_released_fn *released, void *baton,
+                                    apr_pool_t *child_pool)
+{
+    dp_fallback_t *fallback = dp_fallback_of(locker);
+    apr_status_t result = APR_ENOTIMPL;
+    int i;
+
+    for (i = 0; i < fallback->nmembers; i++) {
+        dp_member_t *member = &fallback->members[i];
+        apr_status_t status =
+            member->is_unusable
+                ? APR_ENOTIMPL
+                : dp_lock_listen(member->locker, released, baton, child_pool);
+
+        if (status == APR_SUCCESS || result == APR_ENOTIMPL) {
+            result = status;
+        }
+    }
+    return result;
+}
+
 /* An operator's order goes to every member, whatever is believed of it. */
 static apr_status_t fallback_break(dogpile_locker_t *locker,
                                    const dogpile_lock_key_t *key,
@@ -269,5 +293,6 @@ const dogpile_locker_provider_t dp_lock_fallback = {
     .probe = dp_fallback_probe,
     .break_lock = fallback_break,
     .list = dp_fallback_list,
+    .listen = fallback_listen,
     .describe = dp_fallback_describe,
 };

@@ -216,4 +216,14 @@ apr_status_t dp_fallback_list(dogpile_locker_t *locker,
 void dp_fallback_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
                           void *baton, apr_pool_t *scratch_pool);
 
+/* --- for whoever shows the members one by one --------------------------- */
+
+/* The rows that are the fallback's own; and what it thinks of its member
+ * conf->members[index], which all children share. */
+void dp_fallback_describe_itself(dogpile_locker_t *locker, dogpile_row_fn *row,
+                                 void *baton, apr_pool_t *scratch_pool);
+void dp_fallback_describe_health(dogpile_locker_t *locker, int index,
+                                 dogpile_row_fn *row, void *baton,
+                                 apr_pool_t *scratch_pool);
+
 #endif

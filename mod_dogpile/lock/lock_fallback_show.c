@@ -102,31 +102,83 @@ apr_status_t dp_fallback_list(dogpile_locker_t *locker,
 
 /* --- the status page --------------------------------------------------- */
 
-static const char *state_of(const dp_fallback_t *fallback,
-                            const dp_member_t *member, apr_pool_t *pool)
+static const char *seconds(apr_interval_time_t usec, apr_pool_t *pool)
 {
-    const dp_health_t *health = member->health;
-    apr_time_t now = dp_clock_now(fallback->clock);
+    return apr_psprintf(pool, "%" APR_TIME_T_FMT " s",
+                        usec > 0 ? apr_time_sec(usec) : 0);
+}
+
+static const char *next_try(const dp_health_t *health, apr_time_t now,
+                            apr_pool_t *pool)
+{
     apr_time_t until = __atomic_load_n(&health->left_until, __ATOMIC_RELAXED);
-    apr_time_t since = __atomic_load_n(&health->changed_at, __ATOMIC_RELAXED);
+
+    if (now < __atomic_load_n(&health->trying_until, __ATOMIC_RELAXED)) {
+        return "under way";
+    }
+    return until > now
+               ? apr_pstrcat(pool, "in ",
+                             seconds(until - now + APR_USEC_PER_SEC - 1, pool),
+                             NULL)
+               : "at the next call";
+}
+
+static const char *last_error(const dp_member_t *member, apr_time_t now,
+                              apr_pool_t *pool)
+{
+    apr_time_t at =
+        __atomic_load_n(&member->health->failed_at, __ATOMIC_RELAXED);
     char text[128];
 
-    if (member->is_unusable) {
-        return "can't be used in this process";
+    if (__atomic_load_n(&member->health->unavailable, __ATOMIC_RELAXED) == 0) {
+        return "none";
     }
-    if (until == 0) {
-        return since == 0 ? "up"
-                          : apr_psprintf(pool, "up for %" APR_TIME_T_FMT " s",
-                                         apr_time_sec(now - since));
+    return apr_pstrcat(
+        pool, seconds(now - at, pool),
+        " ago: ", apr_strerror(dp_member_failure(member), text, sizeof(text)),
+        NULL);
+}
+
+static void row_of_count(dogpile_row_fn *row, void *baton, const char *label,
+                         const apr_uint32_t *count, apr_pool_t *pool)
+{
+    row(baton, label,
+        apr_psprintf(pool, "%u", __atomic_load_n(count, __ATOMIC_RELAXED)));
+}
+
+void dp_fallback_describe_health(dogpile_locker_t *locker, int index,
+                                 dogpile_row_fn *row, void *baton,
+                                 apr_pool_t *scratch_pool)
+{
+    dp_fallback_t *fallback = dp_fallback_of(locker);
+    const dp_member_t *member = &fallback->members[index];
+    const dp_health_t *health = member->health;
+    apr_time_t now = dp_fallback_now(fallback);
+    apr_time_t since = __atomic_load_n(&health->changed_at, __ATOMIC_RELAXED);
+    int is_up = !is_left_out(member);
+
+    row(baton, "state",
+        is_up                 ? "up"
+        : member->is_unusable ? "unusable"
+                              : "down");
+    row(baton, "since",
+        since ? apr_pstrcat(scratch_pool, seconds(now - since, scratch_pool),
+                            " ago", NULL)
+              : "the start");
+    if (!is_up && !member->is_unusable) {
+        row(baton, "next try", next_try(health, now, scratch_pool));
     }
-    return apr_psprintf(
-        pool, "left out for %" APR_TIME_T_FMT " s, %s: %s",
-        apr_time_sec(now - since),
-        until > now
-            ? apr_psprintf(pool, "tried again in %" APR_TIME_T_FMT " s",
-                           apr_time_sec(until - now + APR_USEC_PER_SEC - 1))
-            : "tried again at the next call",
-        apr_strerror(dp_member_failure(member), text, sizeof(text)));
+    row(baton, "last error", last_error(member, now, scratch_pool));
+    row_of_count(row, baton, "failures", &health->unavailable, scratch_pool);
+    row_of_count(row, baton, "contested", &health->contested, scratch_pool);
+    row_of_count(row, baton, "lost", &health->lost, scratch_pool);
+}
+
+void dp_fallback_describe_itself(dogpile_locker_t *locker, dogpile_row_fn *row,
+                                 void *baton, apr_pool_t *scratch_pool)
+{
+    row(baton, "held by this process",
+        apr_itoa(scratch_pool, dp_sets_count(dp_fallback_of(locker)->sets)));
 }
 
 /* Rows of a member, below its name. */
@@ -145,28 +197,6 @@ static void row_of_member(void *baton, const char *label, const char *value)
               apr_pstrcat(rows->pool, rows->name, " ", label, NULL), value);
 }
 
-static void row_of_count(rows_t *rows, const char *label,
-                         const apr_uint32_t *count)
-{
-    row_of_member(rows, label,
-                  apr_psprintf(rows->pool, "%u",
-                               __atomic_load_n(count, __ATOMIC_RELAXED)));
-}
-
-static void describe_member(const dp_fallback_t *fallback,
-                            const dp_member_t *member, rows_t *rows)
-{
-    const dp_health_t *health = member->health;
-
-    rows->name = member->name;
-    row_of_member(rows, "type", member->locker->provider->type);
-    row_of_member(rows, "health", state_of(fallback, member, rows->pool));
-    row_of_count(rows, "failures", &health->unavailable);
-    row_of_count(rows, "contested", &health->contested);
-    row_of_count(rows, "lost", &health->lost);
-    dp_lock_describe(member->locker, row_of_member, rows, rows->pool);
-}
-
 void dp_fallback_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
                           void *baton, apr_pool_t *scratch_pool)
 {
@@ -174,9 +204,14 @@ void dp_fallback_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
     rows_t rows = {.row = row, .baton = baton, .pool = scratch_pool};
     int i;
 
-    row(baton, "held by this process",
-        apr_itoa(scratch_pool, dp_sets_count(fallback->sets)));
+    dp_fallback_describe_itself(locker, row, baton, scratch_pool);
     for (i = 0; i < fallback->nmembers; i++) {
-        describe_member(fallback, &fallback->members[i], &rows);
+        dogpile_locker_t *member = fallback->members[i].locker;
+
+        rows.name = fallback->members[i].name;
+        row_of_member(&rows, "type", member->provider->type);
+        dp_fallback_describe_health(locker, i, row_of_member, &rows,
+                                    scratch_pool);
+        dp_lock_describe(member, row_of_member, &rows, scratch_pool);
     }
 }

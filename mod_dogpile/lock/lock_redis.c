@@ -81,6 +81,8 @@ static const char *redis_create(dogpile_locker_t **locker,
     redis->server = server;
     redis->self.host = apr_pstrdup(result_pool, host);
     redis->self.boot = "-";
+    redis->channel =
+        apr_pstrcat(result_pool, DP_REDIS_CHANNEL, server->database, NULL);
     dp_lock_scripts_make(redis->scripts);
     *locker = &redis->locker;
     return NULL;
@@ -213,14 +215,14 @@ static apr_status_t redis_list(dogpile_locker_t *locker,
     do {
         apr_pool_clear(pool);
         status = list_step(&listing, pool);
-        if (status == APR_SUCCESS
-            && dp_clock_now(&dp_clock_monotonic) > listing.call.deadline) {
-            status = dp_redis_fail(&listing.call, APR_TIMEUP,
-                                   "too many keys to list all locks in time");
-        }
-    } while (status == APR_SUCCESS && strcmp(listing.cursor, "0") != 0);
+    } while (status == APR_SUCCESS && strcmp(listing.cursor, "0") != 0
+             && dp_clock_now(&dp_clock_monotonic) < listing.call.deadline);
     apr_pool_destroy(pool);
-    return dp_lock_redis_note(listing.redis, &listing.call, status);
+    status = dp_lock_redis_note(listing.redis, &listing.call, status);
+    /* Too many keys for the time there is are no fault of the redis. */
+    return status == APR_SUCCESS && strcmp(listing.cursor, "0") != 0
+               ? APR_INCOMPLETE
+               : status;
 }
 
 static void redis_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
@@ -234,6 +236,7 @@ static void redis_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
         return;
     }
     dp_redis_describe(redis->pool, row, baton, scratch_pool);
+    dp_lock_redis_listen_describe(redis, row, baton, scratch_pool);
 }
 
 const dogpile_locker_provider_t dp_lock_redis = {
@@ -247,5 +250,6 @@ const dogpile_locker_provider_t dp_lock_redis = {
     .probe = dp_lock_redis_probe,
     .break_lock = dp_lock_redis_break,
     .list = redis_list,
+    .listen = dp_lock_redis_listen,
     .describe = redis_describe,
 };

@@ -3,7 +3,8 @@
  * What the files of the redis locker share: lock_redis.c is the provider,
  * lock_redis_step.c takes, renews, releases and looks, lock_redis_call.c is
  * what all of these begin with, lock_redis_script.c has the scripts that redis
- * runs, and lock_redis_lease.c a lease as text.
+ * runs, lock_redis_lease.c a lease as text, and lock_redis_listen.c hears of
+ * releases.
  *
  * The extension point for other modules is dp_lock_redis alone.
  */
@@ -36,8 +37,9 @@ void dp_lock_scripts_make(dp_redis_script_t scripts[DP_SCRIPTS]);
 #define DP_REDIS_SHOWN_MAX 32
 #define DP_REDIS_SHARED_MAX 1024
 
-/* Where a release is told: the channel; the message is the lock's digest. */
-#define DP_REDIS_CHANNEL "dogpile:released"
+/* Where a release is told: this and the number of the database, as a redis
+ * has channels in common for all; the message is the lock's digest. */
+#define DP_REDIS_CHANNEL "dogpile:released:"
 
 /* ---- lock_redis_lease.c ---- */
 
@@ -66,14 +68,18 @@ typedef struct dp_redis_debt_t {
     apr_time_t until; /* monotonic; then it has ended by itself */
 } dp_redis_debt_t;
 
-/* Constant after child_init but for the debts. */
+typedef struct dp_redis_listener_t dp_redis_listener_t;
+
+/* Constant after child_init and listen but for the debts. */
 typedef struct dp_lock_redis_t {
     dogpile_locker_t locker; /* first, so that one is the other */
     const dp_redis_server_t *server;
     dp_redis_script_t scripts[DP_SCRIPTS];
+    const char *channel; /* of releases */
     dp_owner_t self;
-    dp_redis_pool_t *pool;     /* NULL before child_init */
-    apr_thread_mutex_t *mutex; /* guards the debts */
+    dp_redis_pool_t *pool;         /* NULL before child_init */
+    dp_redis_listener_t *listener; /* NULL before listen */
+    apr_thread_mutex_t *mutex;     /* guards the debts */
     int ndebts;
     dp_redis_debt_t debts[DP_REDIS_DEBTS_MAX];
 } dp_lock_redis_t;
@@ -149,5 +155,13 @@ apr_status_t dp_lock_redis_probe(dogpile_locker_t *locker,
 apr_status_t dp_lock_redis_break(dogpile_locker_t *locker,
                                  const dogpile_lock_key_t *key,
                                  apr_pool_t *scratch_pool);
+
+/* ---- lock_redis_listen.c ---- */
+
+apr_status_t dp_lock_redis_listen(dogpile_locker_t *locker,
+                                  dogpile_released_fn *released, void *baton,
+                                  apr_pool_t *child_pool);
+void dp_lock_redis_listen_describe(dp_lock_redis_t *redis, dogpile_row_fn *row,
+                                   void *baton, apr_pool_t *scratch_pool);
 
 #endif

@@ -83,7 +83,8 @@ apr_status_t dp_lock_redis_count(apr_int64_t *count, dp_redis_step_t *step,
 apr_status_t dp_lock_redis_end(apr_int64_t *ended, dp_redis_step_t *step,
                                const dogpile_id_t *const *tokens, int ntokens)
 {
-    const char *argv[2 + DP_REDIS_SHOWN_MAX] = {DP_REDIS_CHANNEL, step->hex};
+    const char *argv[2 + DP_REDIS_SHOWN_MAX] = {step->redis->channel,
+                                                step->hex};
     int i;
 
     for (i = 0; i < ntokens && i < DP_REDIS_SHOWN_MAX; i++) {

@@ -209,7 +209,7 @@ apr_status_t dp_lock_redis_break(dogpile_locker_t *locker,
                                  const dogpile_lock_key_t *key,
                                  apr_pool_t *scratch_pool)
 {
-    const char *argv[2] = {DP_REDIS_CHANNEL};
+    const char *argv[2];
     apr_int64_t broken = 0;
     apr_status_t status;
     apr_pool_t *scratch;
@@ -217,6 +217,7 @@ apr_status_t dp_lock_redis_break(dogpile_locker_t *locker,
 
     apr_pool_create(&scratch, scratch_pool);
     dp_lock_redis_begin(&step, locker, key, scratch);
+    argv[0] = step.redis->channel;
     argv[1] = step.hex;
     status = dp_lock_redis_finish(
         &step, dp_lock_redis_count(&broken, &step, DP_SCRIPT_BREAK, 2, argv));

@@ -51,9 +51,12 @@ static apr_status_t fail_errno(dp_redis_call_t *call, apr_status_t status,
                              : apr_strerror(status, text, sizeof(text)));
 }
 
-static apr_status_t wait_for(int fd, short events, apr_time_t deadline)
+/* APR_EINTR: nobody wants the call any more. */
+static apr_status_t wait_for(int fd, short events, const dp_redis_call_t *call,
+                             apr_time_t deadline)
 {
-    struct pollfd entry = {.fd = fd, .events = events};
+    struct pollfd entries[2] = {{.fd = fd, .events = events},
+                                {.fd = call->end_fd, .events = POLLIN}};
     apr_interval_time_t left;
     int ready;
 
@@ -62,14 +65,17 @@ static apr_status_t wait_for(int fd, short events, apr_time_t deadline)
         if (left <= 0) {
             return APR_TIMEUP;
         }
-        ready = poll(&entry, 1, (int)(left / 1000) + 1);
+        ready = poll(entries, 2, (int)(left / 1000) + 1);
     } while (ready == 0 || (ready < 0 && errno == EINTR));
-    return ready < 0 ? errno : APR_SUCCESS;
+    if (ready < 0) {
+        return errno;
+    }
+    return entries[1].revents ? APR_EINTR : APR_SUCCESS;
 }
 
 /* One step, however often it has to be tried. */
 static apr_status_t run(step_fn *step, dp_redis_link_t *link, char *bytes,
-                        apr_size_t *size, apr_time_t deadline)
+                        apr_size_t *size, const dp_redis_call_t *call)
 {
     apr_size_t wanted = *size;
     apr_status_t status;
@@ -81,7 +87,7 @@ static apr_status_t run(step_fn *step, dp_redis_link_t *link, char *bytes,
         if (status != APR_EAGAIN) {
             return status;
         }
-        status = wait_for(link->fd, events, deadline);
+        status = wait_for(link->fd, events, call, call->deadline);
     } while (status == APR_SUCCESS);
     return status;
 }
@@ -135,7 +141,7 @@ apr_status_t dp_redis_send(dp_redis_link_t *link, const char *bytes,
         apr_size_t moved = size;
 
         /* No step writes to what it sends. */
-        status = run(step_send, link, (char *)bytes, &moved, call->deadline);
+        status = run(step_send, link, (char *)bytes, &moved, call);
         if (status == APR_SUCCESS) {
             bytes += moved;
             size -= moved;
@@ -147,7 +153,7 @@ apr_status_t dp_redis_send(dp_redis_link_t *link, const char *bytes,
 apr_status_t dp_redis_receive(dp_redis_link_t *link, char *bytes,
                               apr_size_t *size, dp_redis_call_t *call)
 {
-    apr_status_t status = run(step_receive, link, bytes, size, call->deadline);
+    apr_status_t status = run(step_receive, link, bytes, size, call);
 
     return status == APR_SUCCESS ? status : fail_errno(call, status, "receive");
 }
@@ -156,7 +162,7 @@ apr_status_t dp_redis_receive(dp_redis_link_t *link, char *bytes,
 
 static apr_status_t connect_to(dp_redis_link_t *link,
                                const struct sockaddr *address, socklen_t size,
-                               apr_time_t deadline)
+                               const dp_redis_call_t *call, apr_time_t deadline)
 {
     int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     int error = 0;
@@ -172,7 +178,7 @@ static apr_status_t connect_to(dp_redis_link_t *link,
     }
     status = errno;
     if (status == EINPROGRESS || status == EINTR) {
-        status = wait_for(link->fd, POLLOUT, deadline);
+        status = wait_for(link->fd, POLLOUT, call, deadline);
         if (status == APR_SUCCESS) {
             getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &length);
             status = error;
@@ -193,7 +199,7 @@ static apr_status_t connect_path(dp_redis_link_t *link, const char *path,
 
     apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
     status = connect_to(link, (const struct sockaddr *)&address,
-                        sizeof(address), call->deadline);
+                        sizeof(address), call, call->deadline);
     return status == APR_SUCCESS ? status : fail_errno(call, status, "connect");
 }
 
@@ -209,10 +215,11 @@ static apr_status_t connect_any(dp_redis_link_t *link,
     for (one = all; one; one = one->ai_next) {
         left++;
     }
-    for (one = all; one && status != APR_SUCCESS; one = one->ai_next) {
+    for (one = all; one && status != APR_SUCCESS && status != APR_EINTR;
+         one = one->ai_next) {
         apr_time_t now = dp_clock_now(&dp_clock_monotonic);
 
-        status = connect_to(link, one->ai_addr, one->ai_addrlen,
+        status = connect_to(link, one->ai_addr, one->ai_addrlen, call,
                             now + (call->deadline - now) / left--);
     }
     return status == APR_SUCCESS ? status : fail_errno(call, status, "connect");
@@ -254,7 +261,7 @@ static apr_status_t shake_hands(dp_redis_link_t *link,
     if (link->tls == NULL) {
         return dp_redis_fail(call, APR_ENOMEM, "TLS can't begin");
     }
-    status = run(step_shake, link, NULL, &nothing, call->deadline);
+    status = run(step_shake, link, NULL, &nothing, call);
     if (status == APR_SUCCESS) {
         return status;
     }

@@ -22,6 +22,8 @@ struct ssl_st;
 typedef struct dp_redis_call_t {
     apr_time_t deadline;          /* monotonic clock */
     apr_size_t bytes_max;         /* longer answers are refused */
+    int end_fd;                   /* readable: nobody wants the call any more,
+                                     which ends with APR_EINTR; or -1 */
     int was_sent;                 /* a command whose answer we don't have may
                                      have been carried out */
     char why[DP_REDIS_WHY_BYTES]; /* of the failure, for people; no secret */

@@ -83,6 +83,7 @@ void dp_redis_begin(dp_redis_call_t *call, apr_interval_time_t usec,
     memset(call, 0, sizeof(*call));
     call->deadline = dp_clock_now(&dp_clock_monotonic) + usec;
     call->bytes_max = bytes_max;
+    call->end_fd = -1;
 }
 
 /* ---- links ---- */
@@ -252,6 +253,22 @@ dp_redis_news_e dp_redis_note(dp_redis_pool_t *pool,
     return news;
 }
 
+/* How it is doing, as this process sees it. */
+static const char *connections_text(const dp_redis_health_t *health, int nbusy,
+                                    int nidle, apr_pool_t *pool)
+{
+    apr_interval_time_t left =
+        health->retry_at - dp_clock_now(&dp_clock_monotonic);
+
+    if (health->failures < DP_REDIS_FAILURES_BORNE || left <= 0) {
+        return apr_psprintf(pool, "%d busy, %d idle", nbusy, nidle);
+    }
+    return apr_psprintf(pool,
+                        "none for another %" APR_TIME_T_FMT
+                        " ms, after %d failures in a row",
+                        apr_time_as_msec(left), health->failures);
+}
+
 void dp_redis_describe(dp_redis_pool_t *pool, dogpile_row_fn *row, void *baton,
                        apr_pool_t *scratch_pool)
 {
@@ -266,7 +283,7 @@ void dp_redis_describe(dp_redis_pool_t *pool, dogpile_row_fn *row, void *baton,
     apr_thread_mutex_unlock(pool->mutex);
     row(baton, "server", pool->server->shown);
     row(baton, "connections",
-        apr_psprintf(scratch_pool, "%d busy, %d idle", nbusy, nidle));
+        connections_text(&health, nbusy, nidle, scratch_pool));
     row(baton, "unavailable",
         health.nfailed == 0
             ? "never"

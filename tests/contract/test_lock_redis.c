@@ -285,7 +285,7 @@ START_TEST(a_release_is_told)
     void *heard = NULL;
 
     redisSetTimeout(listener, patience);
-    freeReplyObject(redisCommand(listener, "SUBSCRIBE " DP_REDIS_CHANNEL));
+    freeReplyObject(redisCommand(listener, "SUBSCRIBE " DP_REDIS_CHANNEL "0"));
     ck_assert_int_eq(contract_release(locker, &key, &mine), APR_SUCCESS);
     ck_assert_int_eq(redisGetReply(listener, &heard), REDIS_OK);
     ck_assert_str_eq(((redisReply *)heard)->element[2]->str,

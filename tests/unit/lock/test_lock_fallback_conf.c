@@ -313,22 +313,29 @@ START_TEST(the_status_page_says_how_the_members_are)
 
     ck_assert_ptr_nonnull(strstr(text, "held by this process=1\n"));
     ck_assert_ptr_nonnull(strstr(text, "server0 type=fake\n"));
-    ck_assert_ptr_nonnull(strstr(text, "server0 health=up\n"));
+    ck_assert_ptr_nonnull(strstr(text, "server0 state=up\n"));
+    ck_assert_ptr_nonnull(strstr(text, "server0 since=the start\n"));
+    ck_assert_ptr_nonnull(strstr(text, "server0 last error=none\n"));
     server_crash(0);
     chain_renew(locker, &key, &mine);
     text = described(locker);
-    ck_assert_ptr_nonnull(strstr(text, "server0 health=left out for 0 s, "
-                                       "tried again in 1 s: "));
+    ck_assert_ptr_nonnull(strstr(text, "server0 state=down\n"));
+    ck_assert_ptr_nonnull(strstr(text, "server0 since=0 s ago\n"));
+    ck_assert_ptr_nonnull(strstr(text, "server0 next try=in 1 s\n"));
+    ck_assert_ptr_nonnull(strstr(text, "server0 last error=0 s ago: "));
     ck_assert_ptr_nonnull(strstr(text, "server0 failures=1\n"));
-    ck_assert_ptr_nonnull(strstr(text, "server1 health=up\n"));
+    ck_assert_ptr_nonnull(strstr(text, "server1 state=up\n"));
     await_turn(locker, 0);
     world->now += apr_time_from_sec(3);
-    ck_assert_ptr_nonnull(strstr(described(locker), "at the next call"));
+    ck_assert_ptr_nonnull(
+        strstr(described(locker), "server0 next try=at the next call\n"));
     world->servers[0].is_down = 0;
     chain_renew(locker, &key, &mine);
     world->now += apr_time_from_sec(7);
     text = described(locker);
-    ck_assert_ptr_nonnull(strstr(text, "server0 health=up for 7 s\n"));
+    ck_assert_ptr_nonnull(strstr(text, "server0 state=up\n"));
+    ck_assert_ptr_nonnull(strstr(text, "server0 since=7 s ago\n"));
+    ck_assert_ptr_null(strstr(text, "server0 next try="));
     ck_assert_ptr_nonnull(strstr(text, "server0 lost=1\n"));
     ck_assert_ptr_nonnull(strstr(text, "server0 contested=0\n"));
 }
