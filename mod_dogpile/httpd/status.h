@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SetHandler dogpile-status: what the module is doing, for people (HTML) and
- * for programs (?format=json).
+ * for programs (?format=json). ?leases=no asks no lock server.
  */
 #ifndef DP_HTTPD_STATUS_H
 #define DP_HTTPD_STATUS_H

@@ -24,7 +24,8 @@ COUNTERS = {
     "requests", "hits", "stale", "misses", "collapsed", "flights_begun",
     "takeovers", "found", "fetches", "fetch_errors", "stored",
     "store_refused", "store_errors", "failed", "shed", "lock_waits",
-    "lock_unavailable", "lock_lost", "lock_foreign", "passed", "denied",
+    "lock_unavailable", "lock_lost", "lock_takeovers", "lock_foreign",
+    "passed", "denied",
 }
 REASONS = {
     "method", "authorization", "request", "param", "duplicate", "crs",

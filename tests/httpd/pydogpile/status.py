@@ -1,21 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """The module's counters, and waiting until they say something."""
+import contextlib
 import json
 
 from . import client
 from .wait import DEADLINE_SEC, until
 
 PATH = "/dogpile-status?format=json"
+COUNTERS = "&leases=no"  # asks no lock server
 
 
 class Status:
-    def __init__(self, port):
+    def __init__(self, port, place=contextlib.nullcontext):
         self.port = port
+        self.place = place
 
-    def read(self):
-        answer = client.get(f"http://127.0.0.1:{self.port}{PATH}")
+    def read(self, more=COUNTERS):
+        with self.place():
+            answer = client.get(f"http://127.0.0.1:{self.port}{PATH}{more}")
         assert answer.status == 200, answer
         return json.loads(answer.body)
+
+    def locker(self, name):
+        """All there is to say about a locker, its leases too."""
+        return self.read(more="")["locker " + name]
 
     def __getitem__(self, name):
         return self.read()[name]
