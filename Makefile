@@ -29,6 +29,7 @@ BACK_END_SRC := $(REDIS_SRC) $(ZOOKEEPER_SRC) \
 LIB_SRC := $(filter-out $(BACK_END_SRC),\
              $(foreach r,$(LIB_ROOMS),$(wildcard mod_dogpile/$(r)/*.c)))
 MOD_SRC := $(wildcard mod_dogpile/httpd/*.c)
+TOOL_SRC := $(wildcard mod_dogpile/tools/*.c)
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 CONTRACT_SRC := $(wildcard tests/contract/test_*.c)
@@ -56,13 +57,15 @@ APR_CPPFLAGS = $(shell pkg-config --cflags apr-1 apr-util-1)
 BACK_END_CPPFLAGS = $(shell pkg-config --cflags hiredis libmemcached)
 APR_LIBS = $(shell pkg-config --libs apr-1 apr-util-1)
 IMAGE_LIBS = $(shell pkg-config --libs libpng libjpeg zlib)
-LIB_LIBS = $(IMAGE_LIBS) $(shell pkg-config --libs libcrypto libmemcached) \
+LIB_LIBS = $(IMAGE_LIBS) $(shell pkg-config --libs libcrypto libmemcached yaml-0.1) \
            -lmemcachedutil -lm -lpthread
 BACK_END_LIBS = $(shell pkg-config --libs hiredis libssl) -lzookeeper_mt
 CHECK_LIBS = $(shell pkg-config --libs check)
 
 MODULE_DIR = $(shell $(APXS) -q LIBEXECDIR)
 INCLUDE_DIR = $(shell $(APXS) -q INCLUDEDIR)
+bindir ?= /usr/bin
+mandir ?= /usr/share/man
 CONF_DIR = $(shell $(APXS) -q SYSCONFDIR)/mods-available
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -75,6 +78,7 @@ DP_LDFLAGS = $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LIB := $(BUILD)/libdogpile.a
 BACK_ENDS := $(BUILD)/libbackends.a
 MODULE := $(BUILD)/modules/mod_dogpile.so
+TOOL := $(BUILD)/bin/dogpile-lock
 BACK_END_MODULES := $(patsubst mod_dogpile/modules/%.c,$(BUILD)/modules/%.so,\
                       $(wildcard mod_dogpile/modules/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -85,7 +89,7 @@ CONTRACT_BIN := $(CONTRACT_SRC:tests/%.c=$(BUILD)/tests/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/%.c=$(BUILD)/tests/%)
 
 .PHONY: all
-all: $(MODULE) $(BACK_END_MODULES) ## build the modules (the default)
+all: $(MODULE) $(BACK_END_MODULES) $(TOOL) ## build modules and command (the default)
 
 $(LIB): $(LIB_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
@@ -106,11 +110,19 @@ $(BUILD)/modules/mod_dogpile_%.so: $(BUILD)/obj/mod_dogpile/modules/mod_dogpile_
 	$(Q)$(CC) -shared -Wl,--as-needed $(DP_LDFLAGS) -o $@ $< $(BACK_ENDS) $(LIB) \
 	    $(BACK_END_LIBS) $(LIB_LIBS) $(APR_LIBS)
 
+# The command has every back end in it.
+$(TOOL): $(call objects,$(TOOL_SRC)) $(BACK_ENDS) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(CC) -Wl,--as-needed $(DP_LDFLAGS) -o $@ $(filter %.o,$^) $(BACK_ENDS) \
+	    $(LIB) $(BACK_END_LIBS) $(LIB_LIBS) $(APR_LIBS)
+
 # The ZooKeeper client's headers want to be told that it has threads.
 $(BUILD)/obj/mod_dogpile/lock/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS) -DTHREADED
 $(BUILD)/obj/mod_dogpile/store/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
 $(BUILD)/obj/tests/contract/%.o $(BUILD)/obj/tests/unit/lock/%.o: \
   DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
+$(BUILD)/obj/mod_dogpile/tools/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS) -DTHREADED
 $(BUILD)/obj/mod_dogpile/modules/%.o: DP_CPPFLAGS += $(HTTPD_CPPFLAGS) $(BACK_END_CPPFLAGS)
 $(BUILD)/obj/mod_dogpile/httpd/%.o: DP_CPPFLAGS += $(HTTPD_CPPFLAGS)
 $(BUILD)/obj/tests/%.o: DP_CPPFLAGS += -Itests/unit -Itests/contract
@@ -156,7 +168,10 @@ test-binaries: all $(UNIT_BIN) $(CONTRACT_BIN) $(FUZZ_BIN)
 .PHONY: install
 install: all ## install module, configuration and headers where Debian's are
 	install -d $(DESTDIR)$(MODULE_DIR) $(DESTDIR)$(CONF_DIR) \
-	    $(DESTDIR)$(INCLUDE_DIR)/mod_dogpile
+	    $(DESTDIR)$(INCLUDE_DIR)/mod_dogpile $(DESTDIR)$(bindir) \
+	    $(DESTDIR)$(mandir)/man1
+	install -m 755 $(TOOL) $(DESTDIR)$(bindir)
+	install -m 644 docs/man/dogpile-lock.1 $(DESTDIR)$(mandir)/man1
 	install -m 644 $(MODULE) $(BACK_END_MODULES) $(DESTDIR)$(MODULE_DIR)
 	install -m 644 conf/*.load conf/dogpile.conf $(DESTDIR)$(CONF_DIR)
 	install -m 644 mod_dogpile/include/*.h \

@@ -162,6 +162,8 @@ const command_rec dp_commands[] = {
                   "The axis order of the coordinate system in WMS 1.3.0"),
     AP_INIT_RAW_ARGS("<DogpileLocker", dp_cmd_locker_section, NULL, RSRC_CONF,
                      "Describes a locker"),
+    AP_INIT_TAKE12("DogpileLockerFile", dp_cmd_locker_file, NULL, RSRC_CONF,
+                   "A file that describes a locker"),
     AP_INIT_TAKE1("DogpileLockTimeout", dp_cmd_lock_timeout, NULL, RSRC_CONF,
                   "After how long without a renewal a lock is over"),
     AP_INIT_TAKE1("DogpileLockRetry", dp_cmd_lock_retry, NULL, RSRC_CONF,

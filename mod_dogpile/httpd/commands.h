@@ -50,6 +50,8 @@ const char *dp_cmd_grid_tile_size(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_grid_axis(cmd_parms *cmd, void *dir, const char *value);
 
 const char *dp_cmd_locker_section(cmd_parms *cmd, void *dir, const char *args);
+const char *dp_cmd_locker_file(cmd_parms *cmd, void *dir, const char *path,
+                               const char *name);
 const char *dp_cmd_lock_timeout(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_lock_retry(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_lock_directory(cmd_parms *cmd, void *dir, const char *path,

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * <DogpileLocker name type> and what stands inside, other lockers included.
- * Called while httpd reads its configuration. Outside of a block the
- * directives set what every locker starts from, the stores' own ones too.
+ * <DogpileLocker name type> and what stands inside, other lockers included,
+ * and DogpileLockerFile. Called while httpd reads its configuration. Outside of
+ * a block the directives set what every locker starts from, the stores' own
+ * ones too.
  */
 #include "httpd/commands.h"
 
-#include <ap_provider.h>
 #include <apr_strings.h>
+
+#include "lock/locker_file.h"
 
 /* The innermost block that is being read, or NULL outside of any. */
 static dp_locker_def_t *current;
@@ -24,14 +26,12 @@ static const char *not_inside(const cmd_parms *cmd)
                                  " stands inside of <DogpileLocker>", NULL);
 }
 
-static int is_taken(const char *name)
+static int is_taken(const apr_array_header_t *defs, const char *name)
 {
     int i;
 
-    for (i = 0; i < dp_global->lockers->nelts; i++) {
-        if (strcmp(APR_ARRAY_IDX(dp_global->lockers, i, dp_locker_def_t *)
-                       ->conf.name,
-                   name)
+    for (i = 0; i < defs->nelts; i++) {
+        if (strcmp(APR_ARRAY_IDX(defs, i, dp_locker_def_t *)->conf.name, name)
             == 0) {
             return 1;
         }
@@ -49,20 +49,16 @@ static const char *begin_locker(cmd_parms *cmd, const apr_array_header_t *words,
         cmd->temp_pool, APR_ARRAY_IDX(words, words->nelts - 1, const char *));
 
     ap_str_tolower(type);
-    current = apr_pcalloc(cmd->pool, sizeof(*current));
-    current->outer = outer;
-    current->members = apr_array_make(cmd->pool, 2, sizeof(dp_locker_def_t *));
-    current->conf.name = name; /* the check completes the rest */
-    current->conf.servers = apr_array_make(cmd->pool, 2, sizeof(const char *));
+    current = dp_locker_def_new(name, cmd->pool);
+    current->title = apr_pstrcat(cmd->pool, "<DogpileLocker ", name, ">", NULL);
     current->where = dp_where_of(cmd);
-    current->provider = ap_lookup_provider(DOGPILE_LOCKER_GROUP, type,
-                                           DOGPILE_LOCKER_VERSION_TEXT);
+    current->provider = dp_locker_provider(type);
     if (current->provider == NULL) {
         return dp_no_such_type(cmd, type, DOGPILE_LOCKER_GROUP,
                                DOGPILE_LOCKER_VERSION_TEXT,
                                "mod_dogpile_lock_");
     }
-    if (outer == NULL && is_taken(name)) {
+    if (outer == NULL && is_taken(dp_global->lockers, name)) {
         return dp_refuse(cmd, name, "a name that no other locker has");
     }
     return NULL;
@@ -95,17 +91,66 @@ const char *dp_cmd_locker_section(cmd_parms *cmd, void *dir, const char *args)
     return wrong ? wrong : read_block(cmd, words);
 }
 
+/* Where `name` is missing, the file is of the locations that name no locker. */
+static void add_file(cmd_parms *cmd, dp_locker_def_t *def, int is_named)
+{
+    dp_locker_ref_t *ref = apr_pcalloc(cmd->pool, sizeof(*ref));
+
+    APR_ARRAY_PUSH(dp_global->files, dp_locker_def_t *) = def;
+    if (is_named) {
+        return;
+    }
+    ref->name = def->conf.name;
+    ref->where = dp_where_of(cmd);
+    APR_ARRAY_PUSH(dp_global->refs, dp_locker_ref_t *) = ref;
+    dp_global->default_locker = ref;
+}
+
+const char *dp_cmd_locker_file(cmd_parms *cmd, void *dir, const char *path,
+                               const char *name)
+{
+    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    const char *whole = ap_server_root_relative(cmd->pool, path);
+    dp_locker_def_t *def = NULL;
+
+    (void)dir;
+    if (wrong == NULL && current) {
+        wrong = "DogpileLockerFile stands outside of <DogpileLocker>";
+    }
+    if (wrong) {
+        return wrong;
+    }
+    if (path[0] == '\0' || whole == NULL) {
+        return dp_refuse(cmd, path, "the path of a file");
+    }
+    if (name == NULL && dp_global->default_locker) {
+        return "DogpileLockerFile: only one may be without a name: it is that "
+               "of the locations that name no locker";
+    }
+    wrong = dp_locker_file_read(
+        &def, whole, name ? name : dp_locker_file_name(whole, cmd->pool),
+        dp_locker_provider, cmd->pool);
+    if (wrong) {
+        return apr_pstrcat(cmd->temp_pool, "DogpileLockerFile: ", wrong, NULL);
+    }
+    if (is_taken(dp_global->files, def->conf.name)) {
+        return dp_refuse(cmd, def->conf.name,
+                         "a name that no other file of lockers has");
+    }
+    add_file(cmd, def, name != NULL);
+    return NULL;
+}
+
 static const char *read_span(cmd_parms *cmd, const char *value,
-                             apr_interval_time_t min, apr_interval_time_t max,
-                             const char *allowed, apr_interval_time_t *usec)
+                             const dp_span_t *span, apr_interval_time_t *usec)
 {
     const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
 
     if (wrong == NULL) {
         wrong = dp_read_time(cmd, value, usec);
     }
-    if (wrong == NULL && (*usec < min || *usec > max)) {
-        wrong = dp_refuse(cmd, value, allowed);
+    if (wrong == NULL && !dp_span_has(span, *usec)) {
+        wrong = dp_refuse(cmd, value, span->allowed);
     }
     return wrong;
 }
@@ -113,23 +158,20 @@ static const char *read_span(cmd_parms *cmd, const char *value,
 const char *dp_cmd_lock_timeout(cmd_parms *cmd, void *dir, const char *value)
 {
     (void)dir;
-    return read_span(cmd, value, apr_time_from_sec(1), APR_INT64_MAX,
-                     "1 second or more", &conf_of()->lease_usec);
+    return read_span(cmd, value, &dp_span_lease, &conf_of()->lease_usec);
 }
 
 const char *dp_cmd_lock_retry(cmd_parms *cmd, void *dir, const char *value)
 {
     (void)dir;
-    return read_span(cmd, value, apr_time_from_msec(10), apr_time_from_sec(10),
-                     "10ms to 10s", &conf_of()->retry_usec);
+    return read_span(cmd, value, &dp_span_retry, &conf_of()->retry_usec);
 }
 
 const char *dp_cmd_lock_socket_timeout(cmd_parms *cmd, void *dir,
                                        const char *value)
 {
     (void)dir;
-    return read_span(cmd, value, apr_time_from_msec(10), apr_time_from_sec(60),
-                     "10ms to 60s", &conf_of()->socket_usec);
+    return read_span(cmd, value, &dp_span_socket, &conf_of()->socket_usec);
 }
 
 const char *dp_cmd_lock_directory(cmd_parms *cmd, void *dir, const char *path,

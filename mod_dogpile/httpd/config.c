@@ -43,12 +43,11 @@ void dp_config_begin(apr_pool_t *pconf)
     global->grids = apr_array_make(pconf, 2, sizeof(dp_grid_t *));
     global->gridsets = apr_array_make(pconf, 4, sizeof(dp_gridset_t *));
     global->lockers = apr_array_make(pconf, 2, sizeof(dp_locker_def_t *));
+    global->files = apr_array_make(pconf, 2, sizeof(dp_locker_def_t *));
     global->refs = apr_array_make(pconf, 4, sizeof(dp_locker_ref_t *));
     global->stores = apr_array_make(pconf, 2, sizeof(dp_store_def_t *));
     global->sections = apr_array_make(pconf, 8, sizeof(dp_section_t));
-    global->locker_defaults.lease_usec = apr_time_from_sec(15);
-    global->locker_defaults.retry_usec = apr_time_from_msec(100);
-    global->locker_defaults.socket_usec = apr_time_from_sec(1);
+    dp_locker_defaults(&global->locker_defaults);
     global->lock_namespace = "";
     global->fetch_threads = 32;
     global->max_blocked = -1;

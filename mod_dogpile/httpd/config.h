@@ -17,15 +17,11 @@
 
 #include "httpd/httpd_priv.h"
 
+#include "base/where.h"
 #include "lock/lock.h"
+#include "lock/locker_def.h"
 #include "request/request.h"
 #include "store/store.h"
-
-/* Where something was configured, for messages. */
-typedef struct dp_where_t {
-    const char *file;
-    int line;
-} dp_where_t;
 
 /* DogpileGrids: names, and what they turn out to mean. */
 typedef struct dp_gridset_t {
@@ -55,17 +51,6 @@ typedef struct dp_headers_t {
     int n;
 } dp_headers_t;
 
-/* A locker: a block of the configuration, or a store's default. */
-typedef struct dp_locker_def_t dp_locker_def_t;
-struct dp_locker_def_t {
-    dogpile_locker_conf_t conf;
-    const dogpile_locker_provider_t *provider;
-    dp_locker_def_t *outer;      /* the block around it, or NULL */
-    apr_array_header_t *members; /* of dp_locker_def_t *: the blocks inside */
-    dogpile_locker_t *locker;    /* made by the check */
-    dp_where_t where;
-};
-
 /* A store; locations that name the same one share it. */
 typedef struct dp_store_def_t {
     const char *spec; /* "disk:/path", as compared */
@@ -76,7 +61,8 @@ typedef struct dp_store_def_t {
     dp_where_t where;
 } dp_store_def_t;
 
-/* DogpileLocker in a location: a name, and what it turns out to mean. */
+/* DogpileLocker in a location: a name, and what it turns out to mean. One that
+ * stands in no location is of those that name none. */
 typedef struct dp_locker_ref_t {
     const char *name;
     dp_locker_def_t *def;
@@ -101,7 +87,7 @@ typedef struct dp_source_t {
     X(const char *, named_path, NULL, NULL)                                    \
     X(const dp_headers_t *, source_headers, NULL, &dp_no_headers)              \
     X(const dp_names_t *, keep_headers, NULL, &dp_no_names)                    \
-    X(const dp_locker_ref_t *, locker, NULL, NULL)                             \
+    X(const dp_locker_ref_t *, locker, NULL, dp_global->default_locker)        \
     X(const char *, source_lock, NULL, NULL)                                   \
     X(const dp_store_def_t *, store, NULL, dp_global->default_store)           \
     X(const dp_gridset_t *, grids, NULL, &dp_default_grids)                    \
@@ -148,11 +134,13 @@ typedef struct dp_global_t {
     apr_pool_t *pool;
     apr_array_header_t *grids;    /* of dp_grid_t *: <DogpileGrid> */
     apr_array_header_t *gridsets; /* of dp_gridset_t * */
-    apr_array_header_t *lockers;  /* of dp_locker_def_t * */
+    apr_array_header_t *lockers;  /* of dp_locker_def_t *: blocks and files */
+    apr_array_header_t *files;    /* of dp_locker_def_t *: DogpileLockerFile */
     apr_array_header_t *refs;     /* of dp_locker_ref_t * */
     apr_array_header_t *stores;   /* of dp_store_def_t * */
     apr_array_header_t *sections; /* of dp_section_t * */
     dp_store_def_t *default_store;
+    dp_locker_ref_t *default_locker; /* instead of the stores' own, or NULL */
     dogpile_locker_conf_t locker_defaults; /* DogpileLockTimeout and others
                                               outside of a block */
     const char *lock_namespace;
@@ -165,8 +153,6 @@ typedef struct dp_global_t {
 
 /* Of the configuration that is being read or is in force. */
 extern dp_global_t *dp_global;
-
-#define DP_DEFAULT_STORE "/var/cache/apache2/mod_dogpile"
 
 /* config.c: httpd's callbacks. */
 void dp_config_begin(apr_pool_t *pconf);
@@ -197,6 +183,18 @@ const char *dp_source_text(const dp_source_t *source, apr_pool_t *pool);
  */
 const char *dp_source_name(const dp_dir_t *dir, const char *path,
                            apr_pool_t *pool);
+
+/* config_lockers.c: make the lockers and find those that are named. */
+int dp_config_check_lockers(const server_rec *s, apr_pool_t *pconf);
+int dp_config_check_ref(const server_rec *s, dp_locker_ref_t *ref,
+                        apr_pool_t *pool);
+
+/* The same for the locker of those who share a store and name no other. */
+int dp_config_make_locker(dp_locker_def_t *def, const server_rec *s,
+                          apr_pool_t *pconf);
+
+/* The back end of a type, or NULL where no module has brought it. */
+const dogpile_locker_provider_t *dp_locker_provider(const char *type);
 
 /* config_sources.c */
 int dp_config_check_sources(const server_rec *s, apr_pool_t *pool);

@@ -63,6 +63,7 @@ typedef struct dogpile_lock_key_t {
 
 /* Who holds a lock. Texts are allocated from the call's pool. */
 typedef struct dogpile_holder_t {
+    dogpile_digest_t digest; /* of the lock; all zero where unknown */
     dogpile_id_t token;
     dogpile_id_t store_id;
     dogpile_lock_mode_e mode;

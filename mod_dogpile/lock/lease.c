@@ -141,6 +141,7 @@ void dp_lease_describe(dogpile_holder_t *holder, const dp_lease_t *lease,
 {
     apr_interval_time_t left = lease->until - now;
 
+    holder->digest = lease->digest;
     holder->token = lease->token;
     holder->store_id = lease->store_id;
     holder->mode =

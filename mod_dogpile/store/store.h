@@ -13,6 +13,9 @@
 
 extern const dogpile_store_provider_t dp_store_disk;
 
+/* The place of the disk store that is used where none is named. */
+#define DP_DEFAULT_STORE "/var/cache/apache2/mod_dogpile"
+
 /* A record found: its header, and where its bodies are. */
 typedef struct dp_found_t {
     dp_record_t record;
