@@ -33,7 +33,8 @@
  * at start, and contact no server. child_init runs once in each child before
  * any other call. The rest may be called from any thread of the child at any
  * time; a back end serialises what it must. No call may take longer than the
- * locker's own deadline (socket_usec, or 250 ms for a lock file).
+ * locker's own deadline (socket_usec, or 250 ms for a lock file on a local
+ * file system).
  */
 #ifndef DOGPILE_LOCKER_H
 #define DOGPILE_LOCKER_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The disk locker: leases in files that several hosts may share. Here is the
- * provider: configuration, start, the list and the status page.
+ * provider: configuration, start and the status page.
  *
  * Made and prepared by the parent, used by any thread of any child. What the
  * configuration says is checked once, in disk_create(); nothing is created
- * there. The steps that need a lock are in lock_disk_step.c.
+ * there. The calls are in lock_disk_call.c.
  */
 #include "lock/lock.h"
 
@@ -65,6 +65,7 @@ static const char *disk_create(dogpile_locker_t **locker,
     disk->dir.path = without_last_slash(conf->directory, result_pool);
     disk->dir.name = conf->name ? conf->name : "disk";
     disk->dir.log = conf->log;
+    disk->dir.is_remote = 1; /* until it is known */
     disk->self.host = apr_pstrdup(result_pool, host);
     disk->self.boot = "-";
     *locker = &disk->locker;
@@ -76,7 +77,7 @@ static const char *disk_prepare(dogpile_locker_t *locker,
 {
     dp_disk_t *disk = dp_disk_of(locker);
 
-    return dp_lockdir_prepare(disk->dir.path, locker->conf->uid, disk->gid,
+    return dp_lockdir_prepare(&disk->dir, locker->conf->uid, disk->gid,
                               locker->conf->group != NULL, scratch_pool);
 }
 
@@ -86,55 +87,7 @@ static apr_status_t disk_child_init(dogpile_locker_t *locker,
     dp_disk_t *disk = dp_disk_of(locker);
 
     dp_owner_self(&disk->self, disk->self.host, child_pool);
-    disk->dir.is_remote = dp_lockdir_is_remote(disk->dir.path);
-    return APR_SUCCESS;
-}
-
-/* Show what one bucket holds. */
-static apr_status_t list_bucket(dp_disk_t *disk, int index,
-                                void (*visit)(void *baton,
-                                              const dogpile_holder_t *holder),
-                                void *baton, apr_pool_t *pool)
-{
-    dp_bucket_t bucket;
-    dogpile_holder_t holder;
-    apr_status_t status;
-    int i;
-
-    status = dp_bucket_look(&bucket, &disk->dir, index, pool);
-    if (status != APR_SUCCESS) {
-        return dp_disk_unavailable(disk, status, bucket.path);
-    }
-    for (i = 0; i < bucket.leases->nelts; i++) {
-        const dp_lease_t *lease = &APR_ARRAY_IDX(bucket.leases, i, dp_lease_t);
-
-        if (lease->kind != DP_LEASE_WISH && !dp_lease_is_over(lease, bucket.now)
-            && !dp_owner_is_dead(&disk->self, &lease->owner)) {
-            dp_lease_describe(&holder, lease, bucket.now, pool);
-            visit(baton, &holder);
-        }
-    }
-    return APR_SUCCESS;
-}
-
-static apr_status_t disk_list(dogpile_locker_t *locker,
-                              void (*visit)(void *baton,
-                                            const dogpile_holder_t *holder),
-                              void *baton, apr_pool_t *scratch_pool)
-{
-    apr_status_t worst = APR_SUCCESS;
-    apr_status_t status;
-    apr_pool_t *pool;
-    int i;
-
-    apr_pool_create(&pool, scratch_pool);
-    for (i = 0; i < DP_BUCKETS; i++) {
-        status = list_bucket(dp_disk_of(locker), i, visit, baton, pool);
-        worst = worst == APR_SUCCESS ? status : worst;
-        apr_pool_clear(pool);
-    }
-    apr_pool_destroy(pool);
-    return worst;
+    return dp_disk_start(disk, child_pool);
 }
 
 static void disk_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
@@ -143,11 +96,17 @@ static void disk_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
     dp_disk_t *disk = dp_disk_of(locker);
     apr_uint32_t failures = apr_atomic_read32(&disk->failures);
     apr_status_t last = (apr_status_t)apr_atomic_read32(&disk->last_failure);
+    const dp_form_t *form = __atomic_load_n(&disk->dir.form, __ATOMIC_ACQUIRE);
     char text[128];
 
     row(baton, "directory", disk->dir.path);
     row(baton, "host", disk->self.host);
-    row(baton, "exclusion", dp_bucket_form());
+    row(baton, "exclusion", form ? form->name : "not known yet");
+    if (disk->work && dp_work_hanging(disk->work) > 0) {
+        row(baton, "hanging",
+            apr_psprintf(scratch_pool, "%d of %d threads",
+                         dp_work_hanging(disk->work), DP_WORK_THREADS_MAX));
+    }
     row(baton, "unavailable",
         failures == 0
             ? "never"
@@ -166,6 +125,6 @@ const dogpile_locker_provider_t dp_lock_disk = {
     .release = dp_disk_release,
     .probe = dp_disk_probe,
     .break_lock = dp_disk_break,
-    .list = disk_list,
+    .list = dp_disk_list,
     .describe = disk_describe,
 };

@@ -19,10 +19,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/digest.h"
+#include "base/log.h"
 #include "base/tryas.h"
 
 static mode_t mode_of(int with_group)
@@ -45,14 +45,18 @@ static int is_of_the_system(const char *name)
            || strcmp(name, "lost+found") == 0 || strcmp(name, ".snapshot") == 0
            || strncmp(name, ".nfs", 4) == 0
            || strncmp(name, ".fuse_hidden", 12) == 0
-           || strncmp(name, ".try-", 5) == 0;
+           || strncmp(name, DP_TRY_DRAFT, strlen(DP_TRY_DRAFT)) == 0;
 }
 
-/* Something that the locker puts there: files only. */
+/* Something that the locker puts there: files, and the form. */
 static int is_ours(const struct dirent *entry)
 {
     const char *name = entry->d_name;
 
+    if (strcmp(name, DP_FORM_DIRECTORY) == 0
+        || strncmp(name, DP_FORM_DRAFT, strlen(DP_FORM_DRAFT)) == 0) {
+        return 1;
+    }
     if (entry->d_type == DT_DIR) {
         return 0;
     }
@@ -186,47 +190,97 @@ static const char *use_directory(const char *path, apr_uid_t uid, apr_gid_t gid,
     return wrong;
 }
 
-const char *dp_lockdir_prepare(const char *path, apr_uid_t uid, apr_gid_t gid,
-                               int with_group, apr_pool_t *scratch_pool)
+/* What the user, and before that this process, does to the directory. */
+typedef struct preparation_t {
+    const dp_lockdir_t *dir;
+    apr_uid_t uid;
+    apr_gid_t gid;
+    int with_group;
+    apr_pool_t *pool;
+} preparation_t;
+
+/* Say what is wrong, from another process. */
+static apr_status_t refuse(char why[DP_WHY_BYTES], const char *wrong)
 {
+    apr_cpystrn(why, wrong, DP_WHY_BYTES);
+    return APR_EGENERAL;
+}
+
+static apr_status_t make(void *baton, char why[DP_WHY_BYTES])
+{
+    const preparation_t *p = baton;
+    const char *path = p->dir->path;
     const char *wrong = NULL;
-    const char *why;
     apr_status_t status;
     int made;
 
-    status = dp_make_directory(path, mode_of(with_group), uid, gid, &made,
-                               scratch_pool);
+    status = dp_make_directory(path, mode_of(p->with_group), p->uid, p->gid,
+                               &made, p->pool);
     if (status != APR_SUCCESS) {
-        return apr_psprintf(scratch_pool, "can't make the directory %s: %s",
-                            path, reason(scratch_pool, status));
+        return refuse(why,
+                      apr_psprintf(p->pool, "can't make the directory %s: %s",
+                                   path, reason(p->pool, status)));
     }
     if (!made) {
-        wrong = use_directory(path, uid, gid, with_group, scratch_pool);
+        wrong = use_directory(path, p->uid, p->gid, p->with_group, p->pool);
     }
-    if (!wrong
-        && dp_try_as(uid, gid, path, DP_TRY_FLOCK, &why, scratch_pool)
-               != APR_SUCCESS) {
-        wrong = apr_psprintf(scratch_pool, "can't lock in %s: %s", path, why);
-    }
-    return wrong;
+    return wrong ? refuse(why, wrong) : APR_SUCCESS;
 }
 
-int dp_lockdir_is_remote(const char *path)
+static apr_status_t settle_form(void *baton, char why[DP_WHY_BYTES])
 {
-    /* statfs(2): NFS, SMB, CIFS, SMB2, FUSE, Ceph, AFS, Lustre, 9P. */
-    static const unsigned long kinds[] = {0x6969,     0x517b,     0xff534d42,
-                                          0xfe534d42, 0x65735546, 0x00c36400,
-                                          0x5346414f, 0x0bd00bd0, 0x01021997};
-    struct statfs info;
-    apr_size_t i;
+    const preparation_t *p = baton;
+    dp_lockdir_t dir = *p->dir;
+    const char *wrong;
 
-    if (statfs(path, &info) != 0) {
-        return 0;
+    if (dp_form_settle(&dir, &wrong, p->pool) != APR_SUCCESS) {
+        return refuse(why, apr_psprintf(p->pool, "%s %s", p->dir->path, wrong));
     }
-    for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-        if (((unsigned long)info.f_type & 0xffffffffUL) == kinds[i]) {
-            return 1;
-        }
+    dp_form_tidy(&dir, p->pool);
+    return APR_SUCCESS;
+}
+
+/* The directory is made and judged as who we are, then tried and its form
+ * settled as who will use it. All by processes of their own: this one must
+ * not hang with a file server. */
+static apr_status_t prepare(preparation_t *p, const char **wrong)
+{
+    const char *why;
+    apr_status_t status =
+        dp_as_user(geteuid(), getegid(), make, p, wrong, p->pool);
+
+    if (status != APR_SUCCESS) {
+        return status;
     }
-    return 0;
+    status =
+        dp_try_as(p->uid, p->gid, p->dir->path, DP_TRY_WRITE, &why, p->pool);
+    if (status != APR_SUCCESS) {
+        *wrong =
+            apr_psprintf(p->pool, "can't lock in %s: %s", p->dir->path, why);
+        return status;
+    }
+    return dp_as_user(p->uid, p->gid, settle_form, p, wrong, p->pool);
+}
+
+const char *dp_lockdir_prepare(const dp_lockdir_t *dir, apr_uid_t uid,
+                               apr_gid_t gid, int with_group,
+                               apr_pool_t *scratch_pool)
+{
+    preparation_t p = {.dir = dir,
+                       .uid = uid,
+                       .gid = gid,
+                       .with_group = with_group,
+                       .pool = scratch_pool};
+    const char *wrong = NULL;
+    apr_status_t status = prepare(&p, &wrong);
+
+    if (status == APR_TIMEUP) {
+        /* A server that is down keeps no httpd from starting. */
+        dp_log(dir->log, DOGPILE_LOG_WARNING, 704, status,
+               "locker %s: the lock directory %s doesn't answer; it is used "
+               "when it does",
+               dir->name, dir->path);
+        return NULL;
+    }
+    return status == APR_SUCCESS ? NULL : wrong;
 }

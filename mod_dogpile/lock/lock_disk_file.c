@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The short exclusive section on one bucket file, by flock(2).
+ * A bucket as one file: changes are kept apart by flock(2) on it.
  *
- * Called by lock_disk_step.c from any thread. Each call opens its own
+ * Called by lock_disk_step.c from any thread. Each change opens its own
  * descriptor, since flock belongs to the open file: threads of one process
  * exclude each other like processes, and the kernel frees it when a process
  * dies. The lock is only ever tried, with pauses, never waited for: a file
@@ -25,11 +25,6 @@
 #include "base/log.h"
 #include "lock/lock_disk_io.h"
 #include "lock/lockfile.h"
-
-const char *dp_bucket_form(void)
-{
-    return "flock";
-}
 
 /* Is it a file of its own, and still the one at its path? */
 static apr_status_t check_identity(int fd, const char *path)
@@ -62,16 +57,15 @@ static apr_status_t lock_once(int fd, int operation, const char *path)
 
 static apr_status_t read_leases(dp_bucket_t *bucket, int fd)
 {
-    apr_status_t status = dp_io_read(&bucket->before, &bucket->before_size, fd,
-                                     DP_LOCKFILE_BYTES_MAX, bucket->pool);
+    apr_status_t status;
 
-    if (status == APR_SUCCESS) {
-        status = bucket->before_size > DP_LOCKFILE_BYTES_MAX
-                     ? APR_EINVAL
-                     : dp_lockfile_read(&bucket->leases, bucket->before,
-                                        bucket->before_size, bucket->pool);
+    if (bucket->dir->is_remote) {
+        /* FUSE keeps what another thread read before the lock was ours. */
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     }
-    return status;
+    status = dp_io_read(&bucket->before, &bucket->before_size, fd,
+                        DP_LOCKFILE_BYTES_MAX, bucket->pool);
+    return status == APR_SUCCESS ? dp_bucket_parse(bucket) : status;
 }
 
 /* A file that can't be understood: keep a copy for people, begin anew. The
@@ -79,18 +73,15 @@ static apr_status_t read_leases(dp_bucket_t *bucket, int fd)
 static void set_aside(dp_bucket_t *bucket)
 {
     const char *bad = apr_pstrcat(bucket->pool, bucket->path, ".bad", NULL);
-    int fd = open(bad, O_WRONLY | O_CREAT | O_TRUNC | DP_IO_FLAGS, 0600);
-    apr_status_t status = APR_EGENERAL;
+    apr_status_t status;
+    int fd;
 
-    if (fd >= 0) {
+    status = dp_io_open(&fd, bad, bucket->dir->path);
+    if (status == APR_SUCCESS) {
         status = dp_io_write(fd, bucket->before, bucket->before_size);
         close(fd);
     }
-    dp_log(bucket->dir->log, DOGPILE_LOG_WARNING, 701, APR_SUCCESS,
-           "locker %s: lock file %s was damaged (%" APR_SIZE_T_FMT
-           " bytes); its leases are lost, its content is %s %s",
-           bucket->dir->name, bucket->path, bucket->before_size,
-           status == APR_SUCCESS ? "kept in" : "lost: can't write", bad);
+    dp_bucket_report(bucket, status == APR_SUCCESS ? bad : NULL);
     if (ftruncate(bucket->fd, 0) != 0) {
         dp_log(bucket->dir->log, DOGPILE_LOG_ERROR, 702, dp_io_failure(),
                "locker %s: can't empty the damaged lock file %s",
@@ -98,43 +89,28 @@ static void set_aside(dp_bucket_t *bucket)
     }
 }
 
-static void bucket_init(dp_bucket_t *bucket, const dp_lockdir_t *dir, int index,
-                        apr_pool_t *pool)
+static void flock_leave(dp_bucket_t *bucket)
 {
-    bucket->dir = dir;
-    bucket->path =
-        apr_psprintf(pool, "%s/%02x", dir->path, (unsigned int)index);
+    /* Closing isn't enough: a process forked at this moment (a CGI before its
+     * exec) has the same open file. */
+    (void)flock(bucket->fd, LOCK_UN);
+    close(bucket->fd);
     bucket->fd = -1;
-    bucket->now = 0;
-    bucket->leases = NULL;
-    bucket->before = "";
-    bucket->before_size = 0;
-    bucket->pool = pool;
 }
 
-apr_status_t dp_bucket_enter(dp_bucket_t *bucket, const dp_lockdir_t *dir,
-                             int index, apr_interval_time_t wait_usec,
-                             apr_pool_t *pool)
+static apr_status_t flock_enter(dp_bucket_t *bucket)
 {
-    dp_patience_t patience = dp_patience_make(wait_usec);
     apr_status_t status;
 
-    bucket_init(bucket, dir, index, pool);
-    do {
-        status = dp_io_open(&bucket->fd, bucket->path, dir->path);
-        if (status == APR_SUCCESS) {
-            status = lock_once(bucket->fd, LOCK_EX, bucket->path);
-            if (status == APR_SUCCESS) {
-                break;
-            }
-            close(bucket->fd);
-        }
-        bucket->fd = -1;
-    } while (dp_io_is_passing(status) && dp_patience_pause(&patience));
+    status = dp_io_open(&bucket->fd, bucket->path, bucket->dir->path);
     if (status != APR_SUCCESS) {
-        return status == EAGAIN ? APR_TIMEUP : status;
+        bucket->fd = -1;
+        return status;
     }
-    status = dp_io_touch(&bucket->now, bucket->fd);
+    status = lock_once(bucket->fd, LOCK_EX, bucket->path);
+    if (status == APR_SUCCESS) {
+        status = dp_io_touch(&bucket->now, bucket->fd);
+    }
     if (status == APR_SUCCESS) {
         status = read_leases(bucket, bucket->fd);
         if (status == APR_EINVAL) {
@@ -142,12 +118,12 @@ apr_status_t dp_bucket_enter(dp_bucket_t *bucket, const dp_lockdir_t *dir,
         }
     }
     if (status != APR_SUCCESS) {
-        dp_bucket_leave(bucket);
+        flock_leave(bucket);
     }
     return status;
 }
 
-apr_status_t dp_bucket_save(dp_bucket_t *bucket)
+static apr_status_t flock_save(dp_bucket_t *bucket)
 {
     const char *bytes;
     apr_size_t size;
@@ -166,67 +142,32 @@ apr_status_t dp_bucket_save(dp_bucket_t *bucket)
      * torn, and whoever comes next will see it. */
     if (status != APR_SUCCESS) {
         (void)dp_io_write(bucket->fd, bucket->before, bucket->before_size);
+        /* What was judged is lost to nobody: not a reason for another try. */
+        return status == EAGAIN ? EIO : status;
     }
-    return status;
+    return APR_SUCCESS;
 }
 
-void dp_bucket_leave(dp_bucket_t *bucket)
+static apr_status_t flock_look(dp_bucket_t *bucket)
 {
-    /* Closing isn't enough: a process forked at this moment (a CGI before its
-     * exec) has the same open file. */
-    (void)flock(bucket->fd, LOCK_UN);
-    close(bucket->fd);
-    bucket->fd = -1;
-}
-
-/* The file server's clock, without touching anything that holds a lease. */
-static apr_status_t look_at_clock(apr_time_t *now, dp_patience_t *patience,
-                                  const dp_lockdir_t *dir, apr_pool_t *pool)
-{
-    const char *path = apr_pstrcat(pool, dir->path, "/" DP_CLOCK_FILE, NULL);
+    int fd = open(bucket->path, O_RDONLY | DP_IO_FLAGS);
     apr_status_t status;
-    int fd;
 
-    do {
-        status = dp_io_open(&fd, path, dir->path);
-    } while (dp_io_is_passing(status) && dp_patience_pause(patience));
-    if (status != APR_SUCCESS) {
-        return status;
+    if (fd < 0) {
+        return dp_io_failure();
     }
-    status = dp_io_touch(now, fd);
+    status = lock_once(fd, LOCK_SH, bucket->path);
+    if (status == APR_SUCCESS) {
+        status = read_leases(bucket, fd);
+        (void)flock(fd, LOCK_UN);
+    }
     close(fd);
     return status;
 }
 
-apr_status_t dp_bucket_look(dp_bucket_t *bucket, const dp_lockdir_t *dir,
-                            int index, apr_pool_t *pool)
-{
-    dp_patience_t patience = dp_patience_make(DP_BUCKET_WAIT_USEC);
-    apr_status_t status;
-    int fd;
-
-    bucket_init(bucket, dir, index, pool);
-    do {
-        fd = open(bucket->path, O_RDONLY | DP_IO_FLAGS);
-        if (fd < 0) {
-            status = dp_io_failure();
-            continue;
-        }
-        status = lock_once(fd, LOCK_SH, bucket->path);
-        if (status == APR_SUCCESS) {
-            status = read_leases(bucket, fd);
-            (void)flock(fd, LOCK_UN);
-        }
-        close(fd);
-    } while (dp_io_is_passing(status) && dp_patience_pause(&patience));
-    if (APR_STATUS_IS_ENOENT(status)) {
-        /* Never used yet. Whether the directory can be used at all, the clock
-         * tells. */
-        bucket->leases = apr_array_make(pool, 1, sizeof(dp_lease_t));
-        status = APR_SUCCESS;
-    }
-    if (status == APR_SUCCESS) {
-        status = look_at_clock(&bucket->now, &patience, dir, pool);
-    }
-    return status == EAGAIN ? APR_TIMEUP : status;
-}
+const dp_form_t dp_form_flock = {.name = "flock",
+                                 .nbuckets = DP_BUCKETS,
+                                 .enter = flock_enter,
+                                 .save = flock_save,
+                                 .leave = flock_leave,
+                                 .look = flock_look};

@@ -18,7 +18,7 @@
 #include "base/clock.h"
 
 /* Pauses between two tries grow to this. */
-#define PAUSE_MAX_USEC 16000
+#define PAUSE_MAX_USEC 8000
 
 apr_status_t dp_io_failure(void)
 {
@@ -28,12 +28,14 @@ apr_status_t dp_io_failure(void)
 dp_patience_t dp_patience_make(apr_interval_time_t wait_usec)
 {
     dp_patience_t patience = {dp_clock_now(&dp_clock_monotonic) + wait_usec,
-                              1000};
+                              1000, 0};
 
     return patience;
 }
 
-int dp_patience_pause(dp_patience_t *patience)
+/* Pause, or return 0 when the time is up. Jittered by the clock's last digits,
+ * so that those who met once don't meet again. */
+static int pause_a_while(dp_patience_t *patience)
 {
     apr_int64_t now = dp_clock_now(&dp_clock_monotonic);
     struct timespec pause = {0, 0};
@@ -51,27 +53,45 @@ int dp_patience_pause(dp_patience_t *patience)
     return 1;
 }
 
-int dp_io_is_passing(apr_status_t status)
+int dp_patience_again(dp_patience_t *patience, apr_status_t status)
 {
-    return status == EAGAIN || status == EACCES;
+    if (status == ESTALE && !patience->was_stale) {
+        patience->was_stale = 1;
+        return 1;
+    }
+    return (status == EAGAIN || status == EACCES) && pause_a_while(patience);
 }
 
-/* A new file belongs to whom the directory belongs to and may be used by
- * whom the directory lets in, also when an operator's root made it. */
-static apr_status_t adopt(int fd, const char *directory)
+apr_status_t dp_io_adopt(int fd, int dirfd)
 {
-    struct stat info;
+    struct stat above;
+    struct stat made;
 
-    if (stat(directory, &info) != 0) {
+    if (fstat(dirfd, &above) != 0 || fstat(fd, &made) != 0) {
         return dp_io_failure();
     }
-    if (geteuid() == 0 && fchown(fd, info.st_uid, info.st_gid) != 0) {
+    if (geteuid() == 0 && fchown(fd, above.st_uid, above.st_gid) != 0) {
         return dp_io_failure();
     }
-    if ((info.st_mode & S_IWGRP) && fchmod(fd, 0660) != 0) {
+    if ((above.st_mode & S_IWGRP)
+        && fchmod(fd, S_ISDIR(made.st_mode) ? 02770 : 0660) != 0) {
         return dp_io_failure();
     }
     return APR_SUCCESS;
+}
+
+/* The same, where the directory isn't open. */
+static apr_status_t adopt(int fd, const char *directory)
+{
+    int dirfd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    apr_status_t status;
+
+    if (dirfd < 0) {
+        return dp_io_failure();
+    }
+    status = dp_io_adopt(fd, dirfd);
+    close(dirfd);
+    return status;
 }
 
 apr_status_t dp_io_open(int *fd, const char *path, const char *directory)
@@ -113,15 +133,17 @@ apr_status_t dp_io_touch(apr_time_t *now, int fd)
 apr_status_t dp_io_read(const char **bytes, apr_size_t *size, int fd,
                         apr_size_t max, apr_pool_t *result_pool)
 {
-    struct stat info;
+    struct statx info;
     apr_size_t room;
     char *text;
     ssize_t got;
 
-    if (fstat(fd, &info) != 0) {
+    /* How long it is now: network file systems remember for a while. */
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &info)
+        != 0) {
         return dp_io_failure();
     }
-    room = info.st_size > (off_t)max ? max + 1 : (apr_size_t)info.st_size;
+    room = info.stx_size > max ? max + 1 : (apr_size_t)info.stx_size;
     text = apr_palloc(result_pool, room + 1);
     *bytes = text;
     *size = 0;

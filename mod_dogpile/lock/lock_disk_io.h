@@ -20,23 +20,28 @@ apr_status_t dp_io_failure(void);
 typedef struct dp_patience_t {
     apr_int64_t deadline; /* monotonic, microseconds */
     apr_interval_time_t pause_usec;
+    int was_stale; /* a handle was, once */
 } dp_patience_t;
 
 dp_patience_t dp_patience_make(apr_interval_time_t wait_usec);
 
-/* Pause before another try, or return 0 when the time is up. Jittered by the
- * clock's last digits, so that those who met once don't meet again. */
-int dp_patience_pause(dp_patience_t *patience);
-
-/* Is a result worth another try? EAGAIN is, and EACCES, since a colleague of
- * the group may have made the file and be about to open it to the group. */
-int dp_io_is_passing(apr_status_t status);
+/*
+ * Is a result worth another try, and is there time for it? Then pause and
+ * return 1. EAGAIN is, and EACCES, since a colleague of the group may have
+ * made the file and be about to open it to the group; ESTALE is once: what was
+ * opened is gone on the file server, and a fresh open finds its successor.
+ */
+int dp_patience_again(dp_patience_t *patience, apr_status_t status);
 
 /* Open a file in `directory` to read and write. Where there is none it is
  * made, for whom the directory is. EAGAIN: someone else just made it. */
 apr_status_t dp_io_open(int *fd, const char *path, const char *directory);
 
-/* Touch the file: what time is it where the file is? */
+/* Give what was just made, a file or a directory, to whom the open directory
+ * belongs to, and open it to whom that lets in. */
+apr_status_t dp_io_adopt(int fd, int dirfd);
+
+/* Touch an open file: what time is it where the file is? */
 apr_status_t dp_io_touch(apr_time_t *now, int fd);
 
 /* Up to max + 1 bytes, so that a file that is too large can be told. */

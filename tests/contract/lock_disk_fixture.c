@@ -7,8 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lock/lock_disk.h"
-
 /* One directory a test, below one that everybody may pass. */
 const char *lock_disk_directory(void)
 {
@@ -28,6 +26,19 @@ const char *lock_disk_directory(void)
 static void configure(dogpile_locker_conf_t *conf)
 {
     conf->directory = lock_disk_directory();
+}
+
+void lock_disk_publish(const char *path, const dp_form_t *form)
+{
+    if (mkdir(path, 0700) == 0) {
+        ck_assert_int_eq(dp_form_publish(path, form, unit_pool), APR_SUCCESS);
+    }
+}
+
+static void configure_rename(dogpile_locker_conf_t *conf)
+{
+    configure(conf);
+    lock_disk_publish(conf->directory, &dp_form_rename);
 }
 
 static void break_server(void)
@@ -54,6 +65,40 @@ static void flush(void)
                             (unsigned int)i));
     }
 }
+
+void lock_disk_forget(const char *path)
+{
+    dp_lockdir_t dir = {.path = path, .name = "test"};
+    const char *why = "";
+    int i;
+
+    ck_assert_msg(dp_form_settle(&dir, &why, unit_pool) == APR_SUCCESS, "%s",
+                  why);
+    for (i = 0; i < dir.form->nbuckets; i++) {
+        dp_bucket_t bucket;
+
+        dp_bucket_init(&bucket, &dir, i, unit_pool);
+        ck_assert_int_eq(dir.form->enter(&bucket), APR_SUCCESS);
+        if (bucket.leases->nelts > 0) {
+            apr_array_clear(bucket.leases);
+            ck_assert_int_eq(dir.form->save(&bucket), APR_SUCCESS);
+        }
+        dir.form->leave(&bucket);
+    }
+}
+
+static void flush_rename(void)
+{
+    lock_disk_forget(lock_disk_directory());
+}
+
+const contract_locker_t lock_disk_rename_contract = {
+    .name = "lock/disk by rename",
+    .provider = &dp_lock_disk,
+    .configure = configure_rename,
+    .break_server = break_server,
+    .flush = flush_rename,
+    .knows_the_dead = 1};
 
 const contract_locker_t lock_disk_contract = {.name = "lock/disk",
                                               .provider = &dp_lock_disk,

@@ -5,12 +5,20 @@
 #ifndef DP_TESTS_LOCK_DISK_FIXTURE_H
 #define DP_TESTS_LOCK_DISK_FIXTURE_H
 
+#include "lock/lock_disk.h"
 #include "locker_contract.h"
 
 /* The user of last resort on every system. */
 #define LOCK_DISK_NOBODY 65534
 
 extern const contract_locker_t lock_disk_contract;
+extern const contract_locker_t lock_disk_rename_contract;
+
+/* Make the directory, in that form, unless it is there. */
+void lock_disk_publish(const char *path, const dp_form_t *form);
+
+/* End all leases in a directory, as if its locker had forgotten them. */
+void lock_disk_forget(const char *path);
 
 /* The test's lock directory, below one that everybody may pass. It need not
  * exist yet. */

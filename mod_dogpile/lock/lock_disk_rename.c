@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A bucket as a chain of versions, for file systems whose flock(2) doesn't
+ * exclude other hosts: form/NN holds a file `VERSION` with the leases, never
+ * changed once it counts, and an empty file `is-VERSION` that says which one
+ * counts. Whoever wants to change the leases writes them to a file of a new
+ * version and renames `is-OLD` to `is-NEW`: the file server lets one succeed,
+ * and only while OLD still counts.
+ *
+ * Called by lock_disk_step.c from any thread; nobody waits for anybody, and a
+ * host that stops in the middle is in nobody's way.
+ *
+ * The invariant: a version's name is a random number that is used once, so
+ * neither an out-of-date look nor a repeated or late request can undo what
+ * others did: a rename of what doesn't count any more fails.
+ */
+#include <apr_strings.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+#include "lock/lock_disk.h"
+#include "lock/lock_disk_io.h"
+#include "lock/lockfile.h"
+
+#define COUNTS "is-"
+/* The first version has no file: nothing is held. */
+#define FIRST "00000000000000000000000000000000"
+#define VERSION_DIGITS (DP_ID_HEX_BYTES - 1)
+
+/* What a writer left who died between its two steps is removed when it is so
+ * old, a few at a time. */
+#define LEFT_OVER_USEC apr_time_from_sec(3600)
+#define LEFT_OVERS_MAX 4
+/* More names than that aren't ours. */
+#define NAMES_MAX 4096
+
+static int is_version(const char *name)
+{
+    dogpile_id_t id;
+
+    return dp_unhex(id.bytes, sizeof(id.bytes), name);
+}
+
+/* Which version counts? EAGAIN while one is about to follow another. */
+static apr_status_t list_versions(dp_bucket_t *bucket, DIR *names)
+{
+    const struct dirent *entry;
+    int left = NAMES_MAX;
+    int found = 0;
+
+    bucket->old =
+        apr_array_make(bucket->pool, LEFT_OVERS_MAX, sizeof(const char *));
+    errno = 0;
+    for (entry = readdir(names); entry && left > 0; entry = readdir(names)) {
+        const char *name = entry->d_name;
+
+        left--;
+        if (strncmp(name, COUNTS, strlen(COUNTS)) == 0
+            && is_version(name + strlen(COUNTS))) {
+            bucket->version = apr_pstrdup(bucket->pool, name + strlen(COUNTS));
+            found++;
+        }
+        else if (bucket->old->nelts < LEFT_OVERS_MAX && is_version(name)) {
+            APR_ARRAY_PUSH(bucket->old, const char *) =
+                apr_pstrdup(bucket->pool, name);
+        }
+        errno = 0;
+    }
+    if (entry == NULL && errno != 0) {
+        return dp_io_failure();
+    }
+    return found == 1 ? APR_SUCCESS : EAGAIN;
+}
+
+/* The bucket's directory is listed anew each time: an open one may show what
+ * was there when it was opened. Leaves it open in bucket->fd. */
+static apr_status_t find_version(dp_bucket_t *bucket)
+{
+    int flags = O_RDONLY | O_DIRECTORY | DP_IO_FLAGS;
+    apr_status_t status;
+    DIR *names;
+    int fd;
+
+    bucket->fd = open(bucket->path, flags);
+    if (bucket->fd < 0) {
+        return dp_io_failure();
+    }
+    fd = dup(bucket->fd);
+    names = fd < 0 ? NULL : fdopendir(fd);
+    if (names == NULL) {
+        status = dp_io_failure();
+        if (fd >= 0) {
+            close(fd);
+        }
+        return status;
+    }
+    status = list_versions(bucket, names);
+    closedir(names);
+    return status;
+}
+
+/* EAGAIN: another version has followed, and this one's file was removed. */
+static apr_status_t read_version(dp_bucket_t *bucket)
+{
+    apr_status_t status;
+    int fd;
+
+    if (strcmp(bucket->version, FIRST) == 0) {
+        return dp_bucket_parse(bucket);
+    }
+    fd = openat(bucket->fd, bucket->version, O_RDONLY | DP_IO_FLAGS);
+    if (fd < 0) {
+        return errno == ENOENT ? EAGAIN : dp_io_failure();
+    }
+    status = dp_io_read(&bucket->before, &bucket->before_size, fd,
+                        DP_LOCKFILE_BYTES_MAX, bucket->pool);
+    close(fd);
+    if (status == APR_SUCCESS && bucket->before_size == 0) {
+        return APR_EINVAL; /* a crash of the server took what was written */
+    }
+    return status == APR_SUCCESS ? dp_bucket_parse(bucket) : status;
+}
+
+static void rename_leave(dp_bucket_t *bucket)
+{
+    if (bucket->fd >= 0) {
+        close(bucket->fd);
+    }
+    bucket->fd = -1;
+}
+
+/* The new version's file, complete on the file server: closing sends what
+ * wasn't sent yet and says whether it arrived (close(2), NFS). Not synced: if
+ * the server loses it in a crash, that will be seen. */
+static apr_status_t write_version(const dp_bucket_t *bucket,
+                                  const char *version, const char *bytes,
+                                  apr_size_t size)
+{
+    int fd = openat(bucket->fd, version,
+                    O_RDWR | O_CREAT | O_EXCL | DP_IO_FLAGS, 0600);
+    apr_status_t status;
+
+    if (fd < 0) {
+        return dp_io_failure();
+    }
+    status = dp_io_adopt(fd, bucket->fd);
+    if (status == APR_SUCCESS) {
+        status = dp_io_write(fd, bytes, size);
+    }
+    if (close(fd) != 0 && status == APR_SUCCESS) {
+        status = dp_io_failure();
+    }
+    if (status != APR_SUCCESS) {
+        (void)unlinkat(bucket->fd, version, 0);
+    }
+    return status;
+}
+
+/* The rename wasn't done, says the file server. It may have been done
+ * nevertheless, and the answer to the first request been lost. Only a look
+ * tells; what it doesn't tell is left to the janitor. */
+static apr_status_t find_out(const dp_bucket_t *bucket, const char *version,
+                             apr_status_t failure)
+{
+    dp_bucket_t now = *bucket;
+    apr_status_t status = find_version(&now);
+
+    rename_leave(&now);
+    if (status != APR_SUCCESS) {
+        return status;
+    }
+    if (strcmp(now.version, version) == 0) {
+        return APR_SUCCESS;
+    }
+    if (strcmp(now.version, bucket->version) != 0) {
+        (void)unlinkat(bucket->fd, version, 0);
+    }
+    return failure == ENOENT ? EAGAIN : failure;
+}
+
+static apr_status_t follow(const dp_bucket_t *bucket, const char *version)
+{
+    const char *from = apr_pstrcat(bucket->pool, COUNTS, bucket->version, NULL);
+    const char *to = apr_pstrcat(bucket->pool, COUNTS, version, NULL);
+
+    if (renameat(bucket->fd, from, bucket->fd, to) == 0) {
+        return APR_SUCCESS;
+    }
+    return find_out(bucket, version, dp_io_failure());
+}
+
+/* Remove the version before, and what the dead have left. */
+static void tidy(const dp_bucket_t *bucket)
+{
+    struct stat info;
+    int i;
+
+    for (i = 0; i < bucket->old->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(bucket->old, i, const char *);
+
+        if (fstatat(bucket->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0
+            && bucket->now - apr_time_from_sec((apr_time_t)info.st_mtim.tv_sec)
+                   > LEFT_OVER_USEC) {
+            (void)unlinkat(bucket->fd, name, 0);
+        }
+    }
+    if (strcmp(bucket->version, FIRST) != 0) {
+        (void)unlinkat(bucket->fd, bucket->version, 0);
+    }
+}
+
+static apr_status_t rename_save(dp_bucket_t *bucket)
+{
+    char version[DP_ID_HEX_BYTES];
+    dogpile_id_t id;
+    const char *bytes;
+    apr_size_t size;
+    apr_status_t status;
+
+    status = dp_lockfile_write(&bytes, &size, bucket->leases, bucket->pool);
+    if (status != APR_SUCCESS) {
+        return status;
+    }
+    dp_id_make(&id);
+    dp_hex(version, id.bytes, sizeof(id.bytes));
+    status = write_version(bucket, version, bytes, size);
+    if (status == APR_SUCCESS) {
+        status = follow(bucket, version);
+    }
+    if (status == APR_SUCCESS) {
+        tidy(bucket);
+    }
+    return status;
+}
+
+/* What counts can't be understood or is lost: keep it for people, begin anew.
+ * If it doesn't count any more, saving fails, and it was no loss. */
+static apr_status_t set_aside(dp_bucket_t *bucket)
+{
+    const char *bad = apr_pstrcat(bucket->pool, bucket->path, ".bad", NULL);
+    const char *file =
+        apr_pstrcat(bucket->pool, bucket->path, "/", bucket->version, NULL);
+    int is_kept = rename(file, bad) == 0;
+    apr_status_t status;
+
+    bucket->leases = apr_array_make(bucket->pool, 1, sizeof(dp_lease_t));
+    status = rename_save(bucket);
+    if (status == APR_SUCCESS) {
+        dp_bucket_report(bucket, is_kept ? bad : NULL);
+    }
+    return status == APR_SUCCESS ? APR_EINVAL : status;
+}
+
+/* Is a version whose file is gone still the one that counts? */
+static int is_lost(const dp_bucket_t *bucket)
+{
+    dp_bucket_t now = *bucket;
+    apr_status_t status = find_version(&now);
+
+    rename_leave(&now);
+    return status == APR_SUCCESS && strcmp(now.version, bucket->version) == 0;
+}
+
+static apr_status_t rename_enter(dp_bucket_t *bucket)
+{
+    apr_status_t status = find_version(bucket);
+    apr_status_t timed;
+
+    if (status == APR_SUCCESS) {
+        status = read_version(bucket);
+        if (status == EAGAIN && is_lost(bucket)) {
+            status = APR_EINVAL;
+        }
+    }
+    if (status == APR_SUCCESS || status == APR_EINVAL) {
+        timed = dp_lockdir_now(&bucket->now, bucket->dir, bucket->pool);
+        status = timed == APR_SUCCESS ? status : timed;
+    }
+    if (status == APR_EINVAL) {
+        status = set_aside(bucket);
+    }
+    if (status != APR_SUCCESS) {
+        rename_leave(bucket);
+    }
+    return status;
+}
+
+static apr_status_t rename_look(dp_bucket_t *bucket)
+{
+    apr_status_t status = find_version(bucket);
+
+    if (status == APR_SUCCESS) {
+        status = read_version(bucket);
+    }
+    rename_leave(bucket);
+    /* A directory that isn't there isn't an empty bucket. */
+    return status == ENOENT ? ENOTDIR : status;
+}
+
+const dp_form_t dp_form_rename = {.name = "rename",
+                                  .nbuckets = 64,
+                                  .enter = rename_enter,
+                                  .save = rename_save,
+                                  .leave = rename_leave,
+                                  .look = rename_look};
