@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A memcached or a redis of the test's own, and what can happen to it."""
+"""A memcached, redis or ZooKeeper of the test's own, and what can happen to
+it. What it holds can be asked of the first two."""
 import contextlib
 import pathlib
 import re
@@ -9,15 +10,21 @@ import socket
 import subprocess
 import tempfile
 
-from . import ports
+from . import ports, zookeeper
 from .process import Process
 from .server import MODULE
 from .wait import until
 
-REDIS_MODULES = "".join(
-    f"LoadModule dogpile_{part}_redis_module "
-    f"{MODULE.parent / f'mod_dogpile_{part}_redis.so'}\n"
-    for part in ("lock", "store"))
+
+def _load(*names):
+    return "".join(f"LoadModule dogpile_{name}_module "
+                   f"{MODULE.parent / f'mod_dogpile_{name}.so'}\n"
+                   for name in names)
+
+
+# For httpd: back ends that aren't built in.
+REDIS_MODULES = _load("lock_redis", "store_redis")
+MODULES = REDIS_MODULES + _load("lock_zookeeper")
 ASK_SEC = 10
 
 
@@ -36,18 +43,24 @@ class LockServer:
         self.start()
 
     def _args(self):
+        addresses = sorted({"127.0.0.1", self.address})
+        port = str(self.port)
         if self.kind == "memcache":
             return ["/usr/bin/memcached", "-u", "nobody", "-U", "0", "-vv",
-                    "-l", f"127.0.0.1,{self.address}", "-p", str(self.port)]
-        return ["/usr/bin/redis-server", "--bind", "127.0.0.1", self.address,
-                "--port", str(self.port), "--dir", str(self.dir),
-                "--protected-mode", "no", "--save", "",
+                    "-l", ",".join(addresses), "-p", port]
+        if self.kind == "zookeeper":
+            return zookeeper.command(
+                self.dir, self.port,
+                addresses[0] if len(addresses) == 1 else "0.0.0.0")
+        return ["/usr/bin/redis-server", "--bind", *addresses, "--port", port,
+                "--dir", str(self.dir), "--protected-mode", "no", "--save", "",
                 "--daemonize", "no"]
 
     def start(self):
+        serves = {"zookeeper": zookeeper.serves}.get(self.kind, ports.accepts)
         with self.place():
             self.process = Process(self._args(), self.dir / "output.log")
-            until(lambda: ports.accepts(self.port), f"{self.kind} up")
+            until(lambda: serves(self.port), f"{self.kind} up")
 
     def block(self, name, *lines):
         """Configuration of a locker on it."""
@@ -81,7 +94,7 @@ class LockServer:
         if self.kind == "redis":
             return {name: self.redis("GET", name)
                     for name in self.redis("KEYS", "dogpile:{*}:lock")}
-        # Its own listing leaves out what was just asked for. It logs all names.
+        # Its own listing leaves out what was just asked for; its log none.
         names = set(re.findall(r"dogpile-lock-[0-9a-f]+",
                                (self.dir / "output.log").read_text()))
         said = self.memcached("get " + " ".join(names or ["none"]))
@@ -90,12 +103,23 @@ class LockServer:
         return {said[i].split()[1]: said[i + 1:j] for i, j in
                 zip(heads, heads[1:] + [len(said)])}
 
+    def lease(self, label):
+        """The record of the lock for that, or None."""
+        found = [record for record in self.leases().values()
+                 if str(record).find(label + "'") > 0]
+        assert len(found) <= 1
+        return found[0] if found else None
+
     def connections(self):
         """How many clients it has, but for the one that asks."""
         if self.kind == "memcache":
             return next(int(line.split()[2])
                         for line in self.memcached("stats")
                         if " curr_connections " in line) - 1
+        if self.kind == "zookeeper":
+            with self.place():
+                said = zookeeper.report(self.port)
+            return int(re.search(r"Connections: (\d+)", said)[1]) - 1
         return len(self.redis("CLIENT", "LIST")) - 1
 
     def flush(self):

@@ -9,12 +9,12 @@ RECORD = re.compile(r"\d+_\d+_[0-9a-f]{16}$")
 WRITE_ID = slice(16, 32)  # in a record, see mod_dogpile/store/record_layout.h
 
 
-def location(*lines, path="/wms", store="${DIR}/store"):
+def location(*lines, path="/wms", store="${DIR}/store", source="127.0.0.1"):
     """A location that coalesces what the scripted WMS draws at its path."""
     return "\n".join([
         f'<Location "{path}">', "DogpileEnable On",
         f'DogpileStore "disk:{store}"', *lines,
-        f'ProxyPass "http://127.0.0.1:${{UPSTREAM}}{path}"', "</Location>\n"])
+        f'ProxyPass "http://{source}:${{UPSTREAM}}{path}"', "</Location>\n"])
 
 
 ALONE = "DogpileMetatile 1x1 buffer=0"  # each tile is its own metatile
@@ -22,9 +22,10 @@ ALONE = "DogpileMetatile 1x1 buffer=0"  # each tile is its own metatile
 
 def whole(upstream, meta, **params):
     """The picture of a metatile, asked of the source itself."""
-    image = picture.decode(client.get(upstream.url(meta.whole(**params))).body)
+    with upstream.place():
+        answer = client.get(upstream.url(meta.whole(**params)))
     upstream.forget()
-    return image
+    return picture.decode(answer.body)
 
 
 def assert_tiles(answers, meta, image):

@@ -8,6 +8,7 @@ only known at run time:
     ${REPO}    the top of the source tree     ${MODULES} httpd's own modules
     and what define={...} names
 """
+import contextlib
 import os
 import pathlib
 import shutil
@@ -85,20 +86,24 @@ class Httpd:
     """Start it with start() or `with`; conftest.py's fixture does both.
 
     children * threads requests run at once; under prefork each of them is a
-    process. `dogpile=False` leaves the module out.
+    process. `dogpile=False` leaves the module out. `place` makes a context
+    to run it in, such as a network of its own (netns.py).
     """
 
     def __init__(self, conf="", *, mpm=None, children=4, threads=16,
-                 dogpile=True, define=None, port=None):
+                 dogpile=True, define=None, port=None,
+                 place=contextlib.nullcontext):
         self.mpm = mpm or chosen_mpm()
         self.nchildren = children
         self.nthreads = threads
-        self.port = port or ports.free()
+        self.place = place
+        with place():
+            self.port = port or ports.free()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="dogpile-httpd-"))
         self.process = None
         self.log = ErrorLog(self.dir / "error.log", self.dir / "output.log")
         self.log.allow(OWN_WISH)
-        self.status = Status(self.port)
+        self.status = Status(self.port, place)
         self.obeyed = True
         self._permit(self.dir)
         self._write(conf, dogpile, define or {})
@@ -147,12 +152,14 @@ class Httpd:
 
     def start(self):
         """Returns when it accepts connections and all its children are up."""
-        self.process = Process(self._args("-D", "FOREGROUND"),
-                               self.dir / "output.log")
         wanted = self.nchildren
         if self.mpm == "prefork":
             wanted *= self.nthreads
-        until(lambda: self._up(wanted), lambda: "httpd up:\n" + self._tail())
+        with self.place():
+            self.process = Process(self._args("-D", "FOREGROUND"),
+                                   self.dir / "output.log")
+            until(lambda: self._up(wanted),
+                  lambda: "httpd up:\n" + self._tail())
         return self
 
     def _up(self, wanted):
@@ -191,7 +198,9 @@ class Httpd:
         family = [self.process.pid, *self.children()]
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in family:
-                os.kill(pid, number)
+                # In a container all go with the first one.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
         self.process.popen.wait()
         until(lambda: not any(map(alive, family)), "httpd gone")
 
@@ -204,7 +213,8 @@ class Httpd:
         if self.process is None:
             return
         if not hard and self.process.running():
-            settled(lambda: not ports.connections(self.port), QUIET_SEC)
+            with self.place():
+                settled(lambda: not ports.connections(self.port), QUIET_SEC)
         self.obeyed = self.process.stop()
         self.process = None
 

@@ -10,6 +10,7 @@ queue of answers, each used once, or `always`, used for the rest:
 hold() makes every request wait until release(). A request that is held
 longer than its deadline is answered 504, so a failing test ends.
 """
+import contextlib
 import dataclasses
 import http.server
 import os
@@ -188,15 +189,19 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class Upstream:
-    def __init__(self):
+    """Listens on `address`, in the network of place()."""
+
+    def __init__(self, address="127.0.0.1", place=contextlib.nullcontext):
+        self.place = place
         self.always = None
         self.late = 0  # requests that were held beyond their deadline
         self._requests = []
         self._script = []
-        self._held = 0
+        self._held = []  # those at the barrier, first come first
         self._open = True
         self._changed = threading.Condition()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        with place():
+            self._server = _Server((address, 0), _Handler)
         self._server.upstream = self
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(
@@ -241,10 +246,16 @@ class Upstream:
             self._open = True
             self._changed.notify_all()
 
+    def release_first(self):
+        """Lets go only the one that waits longest."""
+        with self._changed:
+            self._held.pop(0)
+            self._changed.notify_all()
+
     @property
     def held(self):
         with self._changed:
-            return self._held
+            return len(self._held)
 
     def wait_held(self, n=1, deadline=DEADLINE_SEC):
         """Until n requests are waiting at the barrier."""
@@ -256,9 +267,11 @@ class Upstream:
         with self._changed:
             self._requests.append(request)
             answer = self._script.pop(0) if self._script else self.always
-            self._held += 1
-            opened = self._changed.wait_for(lambda: self._open, HELD_SEC)
-            self._held -= 1
+            self._held.append(request)
+            opened = self._changed.wait_for(
+                lambda: self._open or request not in self._held, HELD_SEC)
+            if request in self._held:
+                self._held.remove(request)
             self.late += not opened
         if not opened:
             return status(504)

@@ -9,17 +9,18 @@ CONFIGURATION = """\
 tickTime=1000
 dataDir={folder}/data
 clientPort={port}
-clientPortAddress=127.0.0.1
+clientPortAddress={address}
 maxClientCnxns=0
 admin.enableServer=false
 4lw.commands.whitelist=srvr
 """
 
 
-def command(folder, port):
+def command(folder, port, address="127.0.0.1"):
     """What starts one that keeps its data in that folder."""
     configuration = folder / "zoo.cfg"
-    configuration.write_text(CONFIGURATION.format(folder=folder, port=port))
+    configuration.write_text(CONFIGURATION.format(
+        folder=folder, port=port, address=address))
     return ["/usr/bin/java", "-Xmx64m", "-Xss256k", "-XX:+UseSerialGC",
             "-Xshare:auto", "-XX:TieredStopAtLevel=1",
             "-Dzookeeper.forceSync=no", "-cp", JAR,
@@ -27,11 +28,16 @@ def command(folder, port):
             str(configuration)]
 
 
-def serves(port):
-    """Whether it does, as it says: a port that accepts isn't enough."""
+def report(port):
+    """What it says of itself; nothing while it doesn't serve."""
     try:
         with socket.create_connection(("127.0.0.1", port), 1) as asked:
             asked.sendall(b"srvr")
-            return b"Mode: " in asked.makefile("rb").read()
+            return asked.makefile().read()
     except OSError:
-        return False
+        return ""
+
+
+def serves(port):
+    """Whether it does, as it says: a port that accepts isn't enough."""
+    return "Mode: " in report(port)
