@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A herd: clients that ask one server at the same moment, for benchmarks.
+ *
+ *     herd -p port [-n clients] [-s deadline_s] [-d delay_ms]
+ *          [-l leave_ms] [-i interval_ms -u until_ms -q probe] < paths
+ *
+ * One thread and one epoll, so that the herd itself costs little. All
+ * connections are open before the first request leaves; client i asks for the
+ * path of line i, beginning anew where there are fewer lines. With -d all but
+ * client 0 ask that much later, with -l client 0 hangs up after so long. With
+ * -i one more client comes every so often and asks for `probe`.
+ *
+ * Prints a line for each client: its kind (c, or p for a probe), its port,
+ * the status (0: none), 1 if the body begins as a PNG, its bytes, and when,
+ * in microseconds of CLOCK_MONOTONIC, it asked (a probe: connected), had the
+ * first byte and had the last.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { HEAD_MAX = 4096, PATH_LEN_MAX = 2048, PATHS_MAX = 4096 };
+
+typedef struct client_t {
+    int fd; /* -1: closed */
+    int is_probe;
+    int is_open; /* connected */
+    int port;
+    int status;
+    int is_png;
+    long long length; /* of the body; -1: until the end of the connection */
+    long long got;    /* bytes of the body */
+    int head_size;
+    char head[HEAD_MAX]; /* NULed, as far as it has come */
+    long long asked;
+    long long first;
+    long long last;
+    const char *path;
+} client_t;
+
+typedef struct herd_t {
+    int epoll;
+    struct sockaddr_in server;
+    const char *paths[PATHS_MAX];
+    int npaths;
+    int port;
+    int nclients;
+    int nprobes;
+    int nleft; /* clients and probes without an answer */
+    int delay_ms;
+    int leave_ms;
+    int interval_ms;
+    int until_ms;
+    int deadline_s;
+    const char *probe;
+    client_t *clients; /* then the probes */
+} herd_t;
+
+static long long now_usec(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+static void give_up(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void end_client(herd_t *herd, client_t *client)
+{
+    if (client->fd < 0) {
+        return;
+    }
+    close(client->fd);
+    client->fd = -1;
+    client->last = now_usec();
+    herd->nleft--;
+}
+
+static void connect_client(herd_t *herd, client_t *client)
+{
+    struct sockaddr_in own;
+    socklen_t size = sizeof(own);
+    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = client};
+    const struct sockaddr *server = (const struct sockaddr *)&herd->server;
+    int on = 1;
+
+    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (client->fd < 0) {
+        give_up("herd: socket");
+    }
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (connect(client->fd, server, sizeof(herd->server)) != 0
+        && errno != EINPROGRESS) {
+        give_up("herd: connect");
+    }
+    getsockname(client->fd, (struct sockaddr *)&own, &size);
+    client->port = ntohs(own.sin_port);
+    if (epoll_ctl(herd->epoll, EPOLL_CTL_ADD, client->fd, &event) != 0) {
+        give_up("herd: epoll_ctl");
+    }
+}
+
+static void ask(herd_t *herd, client_t *client)
+{
+    char text[PATH_LEN_MAX + 256];
+    int size = snprintf(text, sizeof(text),
+                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+                        "User-Agent: herd\r\nAccept: image/*\r\n\r\n",
+                        client->path, herd->port);
+
+    if (!client->is_probe) {
+        client->asked = now_usec();
+    }
+    if (write(client->fd, text, size) != size) {
+        end_client(herd, client);
+    }
+}
+
+static void read_head(client_t *client, const char *end)
+{
+    const char *length = strcasestr(client->head, "\r\nContent-Length:");
+
+    client->status = atoi(client->head + strcspn(client->head, " "));
+    client->length = length && length < end ? atoll(length + 17) : -1;
+}
+
+static int begins_as_png(const char *bytes, int size)
+{
+    return size >= 4 && !memcmp(bytes, "\x89PNG", 4);
+}
+
+/* Takes bytes of the answer; whether it is complete. */
+static int take(client_t *client, const char *bytes, int size)
+{
+    int space = HEAD_MAX - 1 - client->head_size;
+    int taken = size < space ? size : space;
+    int start;
+    char *end;
+
+    if (client->status) {
+        if (client->got == 0) {
+            client->is_png = begins_as_png(bytes, size);
+        }
+        client->got += size;
+        return client->got == client->length;
+    }
+    memcpy(client->head + client->head_size, bytes, taken);
+    client->head_size += taken;
+    client->head[client->head_size] = '\0';
+    end = memmem(client->head, client->head_size, "\r\n\r\n", 4);
+    if (!end) {
+        return taken < size; /* a head that is too long: no status */
+    }
+    read_head(client, end);
+    start = end + 4 - client->head;
+    client->got = client->head_size - start + size - taken;
+    client->is_png = begins_as_png(end + 4, client->head_size - start);
+    return client->got == client->length;
+}
+
+static void answer(herd_t *herd, client_t *client)
+{
+    static char bytes[65536];
+
+    while (client->fd >= 0) {
+        ssize_t size = read(client->fd, bytes, sizeof(bytes));
+
+        if (size < 0 && errno == EAGAIN) {
+            return;
+        }
+        if (size > 0 && !client->first) {
+            client->first = now_usec();
+        }
+        if (size <= 0 || take(client, bytes, (int)size)) {
+            end_client(herd, client);
+        }
+    }
+}
+
+static void happened(herd_t *herd, client_t *client)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
+
+    if (client->is_open) {
+        answer(herd, client);
+        return;
+    }
+    client->is_open = 1;
+    epoll_ctl(herd->epoll, EPOLL_CTL_MOD, client->fd, &event);
+    if (client->is_probe) {
+        ask(herd, client);
+    }
+}
+
+/* Handles what happens until that time or, earlier, an event. */
+static void look(herd_t *herd, long long until)
+{
+    struct epoll_event events[256];
+    long long rest = until - now_usec();
+    struct timespec pause = {0, 0};
+    int n;
+
+    if (rest > 0) {
+        pause = (struct timespec){rest / 1000000, rest % 1000000 * 1000};
+    }
+    n = epoll_pwait2(herd->epoll, events, 256, &pause, NULL);
+    for (int i = 0; i < n; i++) {
+        happened(herd, events[i].data.ptr);
+    }
+}
+
+static void connect_all(herd_t *herd)
+{
+    long long deadline = now_usec() + 30 * 1000000LL;
+
+    for (int i = 0; i < herd->nclients; i++) {
+        client_t *client = &herd->clients[i];
+
+        client->path = herd->paths[i % herd->npaths];
+        connect_client(herd, client);
+        while (!client->is_open && now_usec() < deadline) {
+            look(herd, deadline);
+        }
+    }
+}
+
+static void start_probe(herd_t *herd)
+{
+    client_t *client = &herd->clients[herd->nclients + herd->nprobes++];
+
+    client->is_probe = 1;
+    client->path = herd->probe;
+    client->asked = now_usec();
+    herd->nleft++;
+    connect_client(herd, client);
+}
+
+/* What is due at that time; when the next thing is. */
+static long long act(herd_t *herd, long long begin, int *nasked)
+{
+    long long now = now_usec();
+    long long next = begin + herd->deadline_s * 1000000LL;
+    long long follow = begin + herd->delay_ms * 1000LL;
+    long long leave = begin + herd->leave_ms * 1000LL;
+    long long probe = begin + (herd->nprobes + 1) * herd->interval_ms * 1000LL;
+
+    while (*nasked < herd->nclients && (*nasked == 0 || now >= follow)) {
+        ask(herd, &herd->clients[(*nasked)++]);
+    }
+    if (*nasked < herd->nclients) {
+        next = follow;
+    }
+    if (herd->leave_ms && now >= leave) {
+        end_client(herd, &herd->clients[0]);
+    }
+    else if (herd->leave_ms && leave < next) {
+        next = leave;
+    }
+    if (!herd->interval_ms || probe > begin + herd->until_ms * 1000LL) {
+        return next;
+    }
+    if (now >= probe) {
+        start_probe(herd);
+    }
+    return probe < next ? probe : next;
+}
+
+static void run(herd_t *herd)
+{
+    long long begin = now_usec();
+    long long deadline = begin + herd->deadline_s * 1000000LL;
+    int nasked = 0;
+
+    herd->nleft = herd->nclients;
+    while (herd->nleft > 0 && now_usec() < deadline) {
+        look(herd, act(herd, begin, &nasked));
+    }
+}
+
+static void print(const herd_t *herd)
+{
+    for (int i = 0; i < herd->nclients + herd->nprobes; i++) {
+        const client_t *client = &herd->clients[i];
+
+        printf("%c %d %d %d %lld %lld %lld %lld\n",
+               client->is_probe ? 'p' : 'c', client->port,
+               client->fd < 0 ? client->status : 0, client->is_png, client->got,
+               client->asked, client->first, client->last);
+    }
+}
+
+static void read_paths(herd_t *herd)
+{
+    char line[PATH_LEN_MAX];
+
+    while (herd->npaths < PATHS_MAX && fgets(line, sizeof(line), stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        herd->paths[herd->npaths++] = strdup(line);
+    }
+    if (herd->nclients == 0) {
+        herd->nclients = herd->npaths;
+    }
+}
+
+static void read_options(herd_t *herd, int argc, char **argv)
+{
+    int *const numbers[] = {
+        ['n'] = &herd->nclients,    ['s'] = &herd->deadline_s,
+        ['d'] = &herd->delay_ms,    ['l'] = &herd->leave_ms,
+        ['i'] = &herd->interval_ms, ['u'] = &herd->until_ms,
+        ['p'] = &herd->port,
+    };
+    static const char known[] = "n:s:d:l:i:u:p:q:";
+    int option;
+
+    for (option = getopt(argc, argv, known); option != -1;
+         option = getopt(argc, argv, known)) {
+        if (option == '?') {
+            exit(EXIT_FAILURE);
+        }
+        if (option == 'q') {
+            herd->probe = optarg;
+        }
+        else {
+            *numbers[option] = atoi(optarg);
+        }
+    }
+    herd->server.sin_family = AF_INET;
+    herd->server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    herd->server.sin_port = htons((uint16_t)herd->port);
+}
+
+int main(int argc, char **argv)
+{
+    static herd_t herd = {.deadline_s = 60};
+    int nprobes;
+
+    read_options(&herd, argc, argv);
+    read_paths(&herd);
+    nprobes = herd.interval_ms ? herd.until_ms / herd.interval_ms + 1 : 0;
+    herd.clients = calloc(herd.nclients + nprobes, sizeof(client_t));
+    herd.epoll = epoll_create1(0);
+    if (!herd.npaths || !herd.port || !herd.clients) {
+        give_up("herd: wants -p and paths");
+    }
+    connect_all(&herd);
+    run(&herd);
+    print(&herd);
+    return 0;
+}

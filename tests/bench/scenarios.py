@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Herds: each scenario measures one server once and says what it saw.
+
+A measurement is {"figure": number}. `upstream` is how often the source was
+asked, `failed` how many clients got no picture. Times are in ms; an overhead
+is the latency less the source's delay.
+"""
+import dataclasses
+import time
+import typing
+
+import load
+from pydogpile import client
+from pydogpile.status import Status
+from pydogpile.wait import settled, until
+
+HERD = ("mod_dogpile", "mod_mapcache", "mod_cache_disk", "nginx", "Varnish")
+WAKES = ("mod_proxy without the module", "who began the flight",
+         "a waiter in the same child", "a waiter in another child")
+FRESH_SEC = 2.2  # after which what lives for a second is stale everywhere
+
+
+@dataclasses.dataclass
+class Scenario:
+    name: str
+    title: str
+    about: str
+    measure: typing.Callable  # (bench, server) -> {figure: number}
+    columns: dict             # figure -> heading
+    servers: tuple = HERD
+    rounds: int = 5
+    pool: str = "wide"        # which of a server's processes
+    ratios: tuple = ()        # (figure, to whose): columns of ratios
+    parts: tuple = ()         # measure gives {part: {figure: number}}
+    prepare: typing.Callable = None  # (bench, servers), before each round
+
+
+def overheads(clients, delay):
+    """Quantiles of those who got their picture; the others are counted."""
+    good = [one.latency - delay for one in clients if one.good]
+    spread = {"p50": load.quantile(good, 0.5), "p95": load.quantile(good, 0.95),
+              "max": max(good)} if good else {}
+    return {**spread, "failed": len(clients) - len(good)}
+
+
+def static(server):
+    return server.title == "a static tile"
+
+
+def herd(bench, server, paths, clients, delay):
+    if static(server):
+        paths, delay = ["/static/tile.png"], 0
+    bench.source.set(delay=delay)
+    answers, _ = bench.herd(server, paths, clients).answers()
+    counted = {} if static(server) else {"upstream": bench.source.count()}
+    return {**overheads(answers, delay), **counted, "clients": clients}
+
+
+def herd_one(bench, server):
+    return herd(bench, server, [bench.cold("one")], 100, bench.delay)
+
+
+def herd_meta(bench, server):
+    return herd(bench, server, bench.cold_metatile("meta"), 64, bench.delay)
+
+
+def probed(bench, server, clients, delay):
+    """A herd waits; somebody else wants a cached tile each 50 ms."""
+    bench.source.set()
+    hot = bench.cold("one")
+    assert client.get(server_url(server, hot)).status == 200
+    bench.source.set(delay=delay)
+    answers, probes = bench.herd(
+        server, [bench.cold("one")], clients, i=50, u=delay - 200, q=hot,
+        s=4 * delay // 1000 + 20).answers()
+    seen = [probe.latency for probe in probes if probe.good]
+    return {"upstream": bench.source.count(), "probes": len(probes),
+            "unanswered": len(probes) - len(seen),
+            "p50": load.quantile(seen, 0.5) if seen else None,
+            "max": max(seen) if seen else None,
+            "failed": sum(not one.good for one in answers)}
+
+
+def starvation(bench, server):
+    return probed(bench, server, 200, bench.long_delay)
+
+
+def starvation_10000(bench, server):
+    return {**probed(bench, server, bench.crowd, bench.long_delay + 5000),
+            "waiters": bench.crowd}
+
+
+def server_url(server, path):
+    return f"http://127.0.0.1:{server.port}{path}"
+
+
+def warm_short(bench, servers):
+    """Everybody has a tile, and it expires."""
+    bench.source.set()
+    bench.short = bench.cold("short")
+    for server in servers:
+        assert client.get(server_url(server, bench.short)).status == 200
+    time.sleep(FRESH_SEC)
+
+
+def expired(bench, server):
+    delay = bench.refresh_delay
+    bench.source.set(delay=delay)
+    answers, _ = bench.herd(server, [bench.short], 50).answers()
+    settled(bench.source.count, 0.5)
+    seen = overheads(answers, 0)
+    seen["waited"] = sum(one.latency >= delay / 2 for one in answers)
+    until(lambda: not bench.source.waiting(), "the refresh is over")
+    return {**seen, "upstream": bench.source.count()}
+
+
+def broken(bench, server):
+    bench.source.set(delay=bench.delay, status=500)
+    answers, _ = bench.herd(server, [bench.cold("one")], bench.victims,
+                            s=180).answers()
+    statuses = {one.status for one in answers}
+    return {"upstream": bench.source.count(), "clients": bench.victims,
+            "answered": max(one.latency for one in answers) - bench.delay,
+            "statuses": " ".join(map(str, sorted(statuses)))}
+
+
+def leaver(bench, server):
+    """Client 0 asks, 20 others 50 ms later, and 50 ms later it is gone."""
+    bench.source.set(delay=bench.delay)
+    answers, _ = bench.herd(server, [bench.cold("one")], 21, d=50,
+                            l=100).answers()
+    late = [dataclasses.replace(one, asked=answers[0].asked)
+            for one in answers[1:]]
+    return {**overheads(late, bench.delay),
+            "upstream": bench.source.count()}
+
+
+def pss(pids):
+    """kB that belong to these processes, shared memory by its share."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup") as rollup:
+            total += sum(int(line.split()[1]) for line in rollup
+                         if line.startswith("Pss:"))
+    return total
+
+
+def tcp_pages():
+    with open("/proc/net/sockstat") as table:
+        return next(int(line.split("mem ")[1]) for line in table
+                    if line.startswith("TCP:"))
+
+
+def memory(bench, server):
+    """What a waiting client costs; the source answers when it was weighed."""
+    waiters = bench.parked if bench.parks else bench.blocked
+    bench.source.set()
+    assert client.get(server_url(server, bench.cold("one"))).status == 200
+    before, tcp = pss(server.family()), tcp_pages()
+    bench.source.set(hold=1)
+    crowd = bench.herd(server, [bench.cold("one")], waiters)
+    Status(server.port).wait(lambda now: now["waiters"] >= waiters)
+    after, tcp_after = pss(server.family()), tcp_pages()
+    bench.source.set(hold=0)
+    answers, _ = crowd.answers()
+    crowded = waiters >= 500  # else pages that others use hide it
+    return {"waiters": waiters, "kB": (after - before) / waiters,
+            "tcp": (tcp_after - tcp) * 4 / waiters if crowded else None,
+            "failed": sum(not one.good for one in answers)}
+
+
+def children_of(server):
+    """{port of a client: the child that served it last}."""
+    log = (server.folder / "child.log").read_text().split("\n")
+    rows = [line.split() for line in log if line]
+    return {int(port): int(child) for child, port in rows}
+
+
+def wake_up(bench, server):
+    """From the source's first byte to a client's first: pairs of clients."""
+    seen = {part: [] for part in WAKES}
+    pairs = []
+    for _ in range(bench.wakes):
+        bench.source.set(delay=60)
+        answers, _ = bench.herd(server, [bench.cold("one")], 2, d=20).answers()
+        written = bench.source.written()
+        pairs.append([(one.port, (one.first - written) / 1000)
+                      for one in answers])
+        bench.source.set(delay=60)
+        path = bench.cold("one").replace("/one/", "/direct/", 1)
+        (one,), _ = bench.herd(server, [path], 1).answers()
+        seen[WAKES[0]].append((one.first - bench.source.written()) / 1000)
+    until(lambda: len(children_of(server)) > 0, "the log is written")
+    child = children_of(server)
+    for (leader, first), (waiter, second) in pairs:
+        seen[WAKES[1]].append(first)
+        together = child.get(leader) == child.get(waiter)
+        seen[WAKES[2] if together else WAKES[3]].append(second)
+    return {part: {"n": len(times), **{
+        f"p{share}": load.quantile(times, share / 100)
+        for share in (50, 99) if times}} for part, times in seen.items()}
+
+
+QUANTILES = {"p50": "p50", "p95": "p95", "max": "max"}
+NET = (("p95", "mod_dogpile"),)
+COUNTED = {"upstream": "source requests", "failed": "failed"}
+
+HERDS = (
+    Scenario("herd-one", "100 clients, one cold tile",
+             "1x1 metatile; overhead, ms.",
+             herd_one, {**COUNTED, **QUANTILES}, (*HERD, "a static tile"),
+             ratios=NET),
+    Scenario("herd-meta", "64 clients, the 16 tiles of a cold metatile",
+             "A picture of 1056 x 1056 in PNG; overhead, ms. nginx, Varnish "
+             "and mod_cache_disk fetch tile by tile and cut nothing.",
+             herd_meta, {**COUNTED, **QUANTILES}, (*HERD, "a static tile"),
+             ratios=NET),
+    Scenario("starvation", "a cached tile while 200 clients wait",
+             "200 clients wait for a slow tile; httpd has one child of 64 "
+             "threads and AsyncRequestWorkerFactor 8; a new client each 50 ms "
+             "wants a cached tile; its latency, ms.",
+             starvation, {**COUNTED, "probes": "probes", "p50": "p50",
+                          "max": "max"}, rounds=2, pool="narrow"),
+    Scenario("starvation-10000", "the same with 10 000 who wait",
+             "One child of 64 threads, AsyncRequestWorkerFactor 200. Fewer "
+             "waiters where there aren't so many file descriptors.",
+             starvation_10000, {"waiters": "waiters", **COUNTED,
+                                "probes": "probes",
+                                "unanswered": "unanswered", "p50": "p50",
+                                "max": "max"},
+             ("mod_dogpile",), rounds=1, pool="crowd"),
+    Scenario("expired", "50 clients, an expired tile",
+             "The source takes a second to refresh it; latency, ms. Waited: "
+             "clients who weren't answered in half of that.",
+             expired, {**COUNTED, "waited": "waited", **QUANTILES}, rounds=3,
+             prepare=warm_short),
+    Scenario("broken", "50 clients, a cold tile, a broken source",
+             "The source answers 500 after its delay. All answered: that long "
+             "after the delay, ms.",
+             broken, {"upstream": "source requests", "answered":
+                      "all answered", "statuses": "answers"}, rounds=2),
+    Scenario("leaver", "the first client leaves",
+             "It asks, 20 others ask 50 ms later, and after another 50 ms it "
+             "hangs up; when the others have their tile, after the delay, ms.",
+             leaver, {**COUNTED, **QUANTILES}, rounds=3),
+    Scenario("memory", "memory per waiting client",
+             "PSS of all httpd processes; kernel memory of TCP, both ends.",
+             memory, {"waiters": "waiters", "failed": "failed",
+                      "kB": "httpd, kB", "tcp": "TCP, kB"},
+             ("mod_dogpile",), rounds=1, pool="crowd"),
+    Scenario("wake-up", "from the source's first byte to a client's first",
+             "One begins a flight for a 1x1 metatile, one waits; ms.",
+             wake_up, {"n": "clients", "p50": "p50", "p99": "p99"},
+             ("mod_dogpile",), rounds=1, parts=WAKES),
+)
