@@ -155,6 +155,21 @@ int dp_flight_wait(dp_waiter_t *waiter, apr_time_t until, int max_blocked)
     return landed;
 }
 
+int dp_flight_notify(dp_waiter_t *waiter, dp_wake_fn *wake, void *baton)
+{
+    dp_flights_t *flights = waiter->local->flights;
+    int landed;
+
+    dp_flights_lock(flights);
+    landed = waiter->is_woken || has_landed(waiter);
+    if (!landed) {
+        waiter->wake = wake;
+        waiter->baton = baton;
+    }
+    dp_flights_unlock(flights);
+    return landed;
+}
+
 int dp_flight_outcome(dp_waiter_t *waiter, dp_outcome_t *outcome)
 {
     return dp_table_look(waiter->local->flights->shared->table,

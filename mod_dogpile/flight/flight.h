@@ -7,7 +7,7 @@
  * waits, reads the outcome and leaves:
  *
  *     dp_flight_join()  ->  dp_flight_wait()  ->  dp_flight_outcome()
- *                                             ->  dp_flight_read()
+ *                   or  dp_flight_notify()    ->  dp_flight_read()
  *                                             ->  dp_flight_leave()
  *
  * Whoever joins first leads, which gives it no other duty than having
@@ -132,6 +132,17 @@ dp_join_e dp_flight_join(dp_flights_t *flights, const dogpile_digest_t *key,
 /* Block until the flight has landed (1) or it is `until` (0). Returns 0 at
  * once where `max_blocked` others of this httpd block already. */
 int dp_flight_wait(dp_waiter_t *waiter, apr_time_t until, int max_blocked);
+
+/*
+ * Called once when a waiter's flight has landed: from any thread of the child,
+ * with the mutex of its flights held, so it does little and calls nothing of
+ * this file.
+ */
+typedef void dp_wake_fn(void *baton);
+
+/* Instead of blocking, be told. Returns 1 if the flight has landed already, and
+ * then doesn't tell. dp_flight_leave() ends the telling. */
+int dp_flight_notify(dp_waiter_t *waiter, dp_wake_fn *wake, void *baton);
 
 /* The outcome of a landed flight. Returns 1, or 0 where it hasn't landed. */
 int dp_flight_outcome(dp_waiter_t *waiter, dp_outcome_t *outcome);

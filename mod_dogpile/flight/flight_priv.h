@@ -74,6 +74,8 @@ struct dp_waiter_t {
     dp_waiter_t *next;
     dp_waiter_t *previous;
     int is_woken;
+    dp_wake_fn *wake; /* NULL for one that blocks on `cond` */
+    void *baton;
     pthread_cond_t cond;
 };
 

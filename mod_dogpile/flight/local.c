@@ -197,6 +197,9 @@ void dp_wake_locked(dp_local_t *local)
     dp_waiter_t *waiter;
 
     for (waiter = local->waiters; waiter != NULL; waiter = waiter->next) {
+        if (!waiter->is_woken && waiter->wake != NULL) {
+            waiter->wake(waiter->baton);
+        }
         waiter->is_woken = 1;
         pthread_cond_signal(&waiter->cond);
     }

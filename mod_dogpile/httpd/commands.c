@@ -84,6 +84,22 @@ static const char *set_fetch_threads(cmd_parms *cmd, void *dir,
                  : dp_read_int(cmd, value, 1, 1024, &dp_global->fetch_threads);
 }
 
+static const char *set_async(cmd_parms *cmd, void *dir, int on)
+{
+    (void)dir;
+    dp_global->is_async = on;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
+static const char *set_max_waiters(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    (void)dir;
+    return wrong ? wrong
+                 : dp_read_int(cmd, value, 0, 1000000, &dp_global->max_waiters);
+}
+
 static const char *set_max_blocked(cmd_parms *cmd, void *dir, const char *value)
 {
     const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
@@ -184,6 +200,10 @@ const command_rec dp_commands[] = {
                   "The name of this host in lock records"),
     AP_INIT_TAKE1("DogpileFetchThreads", set_fetch_threads, NULL, RSRC_CONF,
                   "How many fetches a child runs at once"),
+    AP_INIT_FLAG("DogpileAsync", set_async, NULL, RSRC_CONF,
+                 "Whether requests may wait without a thread"),
+    AP_INIT_TAKE1("DogpileMaxWaiters", set_max_waiters, NULL, RSRC_CONF,
+                  "How many requests may wait in a child without a thread"),
     AP_INIT_TAKE1("DogpileMaxBlocked", set_max_blocked, NULL, RSRC_CONF,
                   "How many requests may hold a thread while they wait"),
     {NULL},

@@ -51,6 +51,8 @@ void dp_config_begin(apr_pool_t *pconf)
     global->lock_namespace = "";
     global->fetch_threads = 32;
     global->max_blocked = -1;
+    global->max_waiters = -1;
+    global->is_async = 1;
     global->fails_open = 1;
     dp_global = global;
     default_grid_list[0] = dp_grid_known(default_grid_names[0]);

@@ -146,6 +146,8 @@ typedef struct dp_global_t {
     const char *lock_namespace;
     int fetch_threads;       /* DogpileFetchThreads */
     int max_blocked;         /* DogpileMaxBlocked, -1 for the default */
+    int max_waiters;         /* DogpileMaxWaiters, -1 for the default */
+    int is_async;            /* DogpileAsync */
     int fails_open;          /* DogpileFailOpen */
     int is_enabled;          /* some section says DogpileEnable On */
     int needs_default_store; /* and some such section names no store */

@@ -18,6 +18,12 @@ extern module AP_MODULE_DECLARE_DATA dogpile_module
 
 APLOG_USE_MODULE(dogpile);
 
+/* What the module keeps of a connection, as its module config. */
+typedef struct dp_conn_t {
+    struct dp_internal_t *internal; /* of the module's own, else NULL */
+    struct dp_parking_t *parking;   /* of a client's, where it may park */
+} dp_conn_t;
+
 /* Log with a message number of docs/MESSAGES.md. */
 #define dp_slog(s, level, rv, id, ...)                                         \
     dp_slog_(APLOG_MARK, level, rv, s, id, __VA_ARGS__)

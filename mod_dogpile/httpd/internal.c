@@ -39,7 +39,10 @@
 
 dp_internal_t *dp_internal_of(const conn_rec *c)
 {
-    return ap_get_module_config(c->conn_config, &dogpile_module);
+    const dp_conn_t *conn =
+        ap_get_module_config(c->conn_config, &dogpile_module);
+
+    return conn ? conn->internal : NULL;
 }
 
 int dp_is_internal(const conn_rec *c)
@@ -137,14 +140,16 @@ static conn_rec *connect_internally(const dp_ask_t *ask, dp_answer_t *answer,
     void *socket = ap_get_core_module_config(dp_child.master->conn_config);
     conn_rec *c = make_connection(ask->server, pool);
     dp_internal_t *internal = apr_pcalloc(pool, sizeof(*internal));
+    dp_conn_t *conn = apr_pcalloc(pool, sizeof(*conn));
 
+    conn->internal = internal;
     internal->is_tls = ask->is_tls;
     internal->answer = answer;
     internal->max_bytes = ask->max_bytes;
     c->master = dp_child.master;
     c->id = dp_child.master->id;
     c->current_thread = thread;
-    ap_set_module_config(c->conn_config, &dogpile_module, internal);
+    ap_set_module_config(c->conn_config, &dogpile_module, conn);
     ap_set_core_module_config(c->conn_config, socket);
     ap_run_pre_connection(c, socket);
     ap_add_input_filter(BOTTOM_IN, NULL, NULL, c);

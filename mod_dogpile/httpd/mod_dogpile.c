@@ -8,8 +8,10 @@
 #include <ap_provider.h>
 #include <http_protocol.h>
 
+#include "httpd/capacity.h"
 #include "httpd/handler.h"
 #include "httpd/internal.h"
+#include "httpd/park.h"
 #include "httpd/start.h"
 #include "httpd/status.h"
 #include "lock/lock_fallback.h"
@@ -51,6 +53,7 @@ static void register_hooks(apr_pool_t *pool)
 
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(dp_config_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(dp_capacity_check, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(dp_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(dp_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(dp_child_status, NULL, NULL, APR_HOOK_MIDDLE);
@@ -58,6 +61,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_handler(dp_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
     register_back_ends(pool);
     dp_internal_register(pool);
+    dp_park_register();
 }
 
 module AP_MODULE_DECLARE_DATA dogpile_module = {

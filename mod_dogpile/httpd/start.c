@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #include "base/process.h"
+#include "httpd/capacity.h"
+#include "httpd/park.h"
 
 #define RETAINED "mod_dogpile_shared"
 
@@ -53,13 +55,6 @@ static int query(int what)
 
     ap_mpm_query(what, &value);
     return value;
-}
-
-static int threads_of_httpd(void)
-{
-    int threads = query(AP_MPMQ_MAX_THREADS);
-
-    return query(AP_MPMQ_MAX_DAEMONS) * (threads > 0 ? threads : 1);
 }
 
 static apr_status_t make_eventfds(dp_shared_t *shared, int nslots,
@@ -123,7 +118,7 @@ static void forget_shared(retained_t *old)
 static apr_status_t share(server_rec *s)
 {
     int nslots = query(AP_MPMQ_HARD_LIMIT_DAEMONS);
-    int nflights = threads_of_httpd() + SPARE_FLIGHTS;
+    int nflights = dp_capacity_threads() + SPARE_FLIGHTS;
 
     if (nflights > FLIGHTS_MAX) {
         nflights = FLIGHTS_MAX;
@@ -204,6 +199,9 @@ int dp_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     rc = dp_global->is_enabled ? prepare(s, ptemp) : OK;
     if (rc != OK) {
         return rc;
+    }
+    if (dp_global->is_enabled) {
+        dp_capacity_announce(s);
     }
     rv = share(s);
     if (rv != APR_SUCCESS) {
@@ -294,20 +292,17 @@ static void start_back_ends(apr_pool_t *pchild)
 
 void dp_child_init(apr_pool_t *pchild, server_rec *s)
 {
-    int half = threads_of_httpd() / 2;
-
     memset(&dp_child, 0, sizeof(dp_child));
     dp_child.pool = pchild;
     dp_child.shared = &retained->shared;
     dp_child.area = retained->memory;
     dp_child.is_threaded = query(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
-    dp_child.max_blocked = dp_global->max_blocked >= 0 ? dp_global->max_blocked
-                           : half > 0                  ? half
-                                                       : 1;
+    dp_child.max_blocked = dp_capacity_blocked();
     apr_thread_mutex_create(&dp_child.master_mutex, APR_THREAD_MUTEX_DEFAULT,
                             pchild);
     if (dp_global->is_enabled) {
         start_flights(pchild, s);
         start_back_ends(pchild);
+        dp_park_child_init(dp_capacity_waiters(), pchild, s);
     }
 }

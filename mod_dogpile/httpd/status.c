@@ -12,6 +12,7 @@
 #include <apr_strings.h>
 #include <http_protocol.h>
 
+#include "httpd/park.h"
 #include "httpd/start.h"
 #include "httpd/status_form.h"
 #include "httpd/status_lockers.h"
@@ -33,6 +34,12 @@ static void put_counts(dp_page_t *page)
                    "requests that wait for one");
     dp_page_number(page, "blocked", (uint64_t)now.blocked,
                    "of these, hold a thread");
+    dp_page_number(
+        page, "parked",
+        (uint64_t)(now.waiters > now.blocked ? now.waiters - now.blocked : 0),
+        "of these, hold none");
+    dp_page_number(page, "max_parked", (uint64_t)dp_park_max(),
+                   "that may, in one child");
     dp_page_number(page, "max_blocked", (uint64_t)dp_child.max_blocked,
                    "that may hold one");
     dp_page_number(page, "fetching", (uint64_t)now.fetching,

@@ -78,7 +78,7 @@ def assert_turned_away(answer):
 def test_one_waiter_too_many_is_turned_away(httpd, upstream):
     """Beyond DogpileMaxBlocked a client gets 503 at once, while hits flow, and
     the flight it wanted is stored."""
-    server = httpd("DogpileMaxBlocked 3\n" + location(ALONE))
+    server = httpd("DogpileAsync Off\nDogpileMaxBlocked 3\n" + location(ALONE))
     warm = server.url(wms.tile(5, 1, 1))
     client.get(warm)
     settle(server, stored=1)
@@ -100,7 +100,7 @@ def test_one_waiter_too_many_is_turned_away(httpd, upstream):
 def test_nobody_may_wait(httpd, upstream):
     """With DogpileMaxBlocked 0 every miss is 503, and the next request finds
     the tile."""
-    server = httpd("DogpileMaxBlocked 0\n" + location(ALONE))
+    server = httpd("DogpileAsync Off\nDogpileMaxBlocked 0\n" + location(ALONE))
     upstream.hold()
     assert_turned_away(client.get(server.url(TILE)))
     assert_turned_away(client.get(server.url(TILE)))
