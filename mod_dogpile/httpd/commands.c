@@ -136,6 +136,8 @@ const command_rec dp_commands[] = {
                   ANYWHERE, "Whether the source says how long tiles are fresh"),
     AP_INIT_TAKE12("DogpileExpire", dp_cmd_expire, NULL, ANYWHERE,
                    "How long a metatile is fresh"),
+    AP_INIT_TAKE1("DogpileStale", dp_cmd_stale, NULL, ANYWHERE,
+                  "How long an expired tile is served while it is refreshed"),
     AP_INIT_TAKE1("DogpileWaitTimeout", dp_cmd_wait_timeout, NULL, ANYWHERE,
                   "How long a client waits for its tile"),
     AP_INIT_TAKE1("DogpileFetchTimeout", dp_cmd_fetch_timeout, NULL, ANYWHERE,

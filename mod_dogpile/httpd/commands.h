@@ -80,6 +80,7 @@ const char *dp_cmd_store(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_credentials(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_upstream_headers(cmd_parms *cmd, void *dir,
                                     const char *value);
+const char *dp_cmd_stale(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_expire(cmd_parms *cmd, void *dir, const char *value,
                           const char *jitter);
 const char *dp_cmd_wait_timeout(cmd_parms *cmd, void *dir, const char *value);

@@ -282,6 +282,11 @@ const char *dp_cmd_expire(cmd_parms *cmd, void *dir, const char *value,
     return NULL;
 }
 
+const char *dp_cmd_stale(cmd_parms *cmd, void *dir, const char *value)
+{
+    return dp_read_time(cmd, value, &((dp_dir_t *)dir)->stale_usec);
+}
+
 static const char *read_timeout(cmd_parms *cmd, const char *value,
                                 apr_interval_time_t *usec)
 {

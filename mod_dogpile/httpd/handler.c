@@ -43,26 +43,44 @@ static apr_bucket *bucket_of(request_rec *r, const dp_found_t *found,
                                   r->connection->bucket_alloc);
 }
 
-/* From the store. Returns DECLINED where there is nothing fresh. */
+/* Whether what was found may be served now, and as what. */
+static int is_servable(const request_rec *r, const dp_task_t *task,
+                       const dp_record_t *record, const char **how)
+{
+    apr_time_t now = r->request_time;
+
+    *how = record->expires > now ? "hit" : "stale";
+    return dp_task_index(task) < record->ntiles
+           && (record->expires > now
+               || record->expires + task->dir.stale_usec > now);
+}
+
+/* From the store. Returns DECLINED where there is nothing to serve. */
 static int answer_from_store(request_rec *r, const dp_task_t *task)
 {
     int index = dp_task_index(task);
     apr_bucket *body = NULL;
     dp_found_t found;
+    const char *how;
 
     if (task->store == NULL
         || dp_store_look(task->store, &task->key, &found, r->pool)
                != APR_SUCCESS
-        || found.record.expires <= r->request_time
-        || index >= found.record.ntiles) {
+        || !is_servable(r, task, &found.record, &how)) {
         return DECLINED;
     }
     body = bucket_of(r, &found, &found.record.tiles[index]);
     if (body == NULL) {
         return DECLINED;
     }
-    dp_count(&dp_child.area->counters, DP_COUNT_hits);
-    dp_reply_note(r, "hit");
+    dp_reply_note(r, how);
+    if (strcmp(how, "hit") == 0) {
+        dp_count(&dp_child.area->counters, DP_COUNT_hits);
+    }
+    else {
+        dp_count(&dp_child.area->counters, DP_COUNT_stale);
+        dp_refresh(r, task);
+    }
     return dp_reply_tile(r, &task->dir, &found.record, index, "hit", body);
 }
 

@@ -337,6 +337,11 @@ static void *APR_THREAD_FUNC watch_lot(apr_thread_t *thread, void *baton)
     return NULL;
 }
 
+void dp_park_forget(void)
+{
+    dp_lot = NULL;
+}
+
 static apr_status_t end_lot(void *baton)
 {
     apr_status_t rv;

@@ -73,8 +73,10 @@ static int can_park(const request_rec *r, const dp_parking_t *parking)
 
 static apr_status_t leave(void *parking)
 {
-    dp_lot_leave(parking);
-    dp_lot_answered(parking);
+    if (dp_lot != NULL) {
+        dp_lot_leave(parking);
+        dp_lot_answered(parking);
+    }
     return APR_SUCCESS;
 }
 
@@ -178,7 +180,9 @@ static void resume(dp_parking_t *parking)
 
 static apr_status_t forget(void *parking)
 {
-    dp_lot_unbridge(parking);
+    if (dp_lot != NULL) {
+        dp_lot_unbridge(parking);
+    }
     return APR_SUCCESS;
 }
 

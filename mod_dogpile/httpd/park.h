@@ -57,6 +57,9 @@ const char *dp_park_obstacle(void);
  * none where it is 0. */
 void dp_park_child_init(int max, apr_pool_t *pchild, server_rec *s);
 
+/* The child has ended: what comes now has nothing to give back. */
+void dp_park_forget(void);
+
 void dp_park_register(void);
 
 #endif

@@ -15,6 +15,9 @@
 
 #include "base/digest.h"
 
+/* How long others may keep a stale tile, seconds. */
+#define STALE_LEFT_SEC 5
+
 void dp_reply_note(request_rec *r, const char *status)
 {
     apr_table_setn(r->subprocess_env, "DOGPILE_STATUS", status);
@@ -25,26 +28,32 @@ static const char *cache_status(request_rec *r, const char *how)
     return apr_pstrcat(r->pool, "mod_dogpile; ", how, NULL);
 }
 
+/* Caches behind us keep it for what is left of its life; a stale one, which is
+ * being refreshed, for a moment. RFC 9111 section 4.2.3: Age counts as used. */
 static void set_freshness(request_rec *r, const dp_record_t *record,
                           const char *how, const dp_dir_t *dir)
 {
     apr_time_t now = r->request_time;
-    apr_int64_t lifetime = apr_time_sec(record->expires - record->created);
+    apr_time_t until = record->expires > now
+                           ? record->expires
+                           : now + apr_time_from_sec(STALE_LEFT_SEC);
     apr_int64_t age = apr_time_sec(now - record->created);
     char *expires = apr_palloc(r->pool, APR_RFC822_DATE_LEN);
 
     age = age > 0 ? age : 0;
-    apr_rfc822_date(expires, record->expires);
+    apr_rfc822_date(expires, until);
     apr_table_setn(r->headers_out, "Expires", expires);
-    apr_table_setn(
-        r->headers_out, "Cache-Control",
-        apr_psprintf(r->pool, "max-age=%" APR_INT64_T_FMT, lifetime));
+    apr_table_setn(r->headers_out, "Cache-Control",
+                   apr_psprintf(r->pool, "max-age=%" APR_INT64_T_FMT,
+                                apr_time_sec(until - record->created)));
     apr_table_setn(r->headers_out, "Age",
                    apr_psprintf(r->pool, "%" APR_INT64_T_FMT, age));
     if (dir->says_status) {
-        apr_table_setn(r->headers_out, "Cache-Status",
-                       apr_psprintf(r->pool, "%s; ttl=%" APR_INT64_T_FMT,
-                                    cache_status(r, how), lifetime - age));
+        apr_table_setn(
+            r->headers_out, "Cache-Status",
+            apr_psprintf(
+                r->pool, "%s; ttl=%" APR_INT64_T_FMT, cache_status(r, how),
+                apr_time_sec(record->expires - record->created) - age));
     }
 }
 

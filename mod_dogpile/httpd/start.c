@@ -290,6 +290,16 @@ static void start_back_ends(apr_pool_t *pchild)
     }
 }
 
+/* Requests that httpd gives up when it ends have their cleanups run later than
+ * this: there is nothing left for them to leave. */
+static apr_status_t forget_child(void *none)
+{
+    (void)none;
+    dp_child.flights = NULL;
+    dp_park_forget();
+    return APR_SUCCESS;
+}
+
 void dp_child_init(apr_pool_t *pchild, server_rec *s)
 {
     memset(&dp_child, 0, sizeof(dp_child));
@@ -301,6 +311,8 @@ void dp_child_init(apr_pool_t *pchild, server_rec *s)
     apr_thread_mutex_create(&dp_child.master_mutex, APR_THREAD_MUTEX_DEFAULT,
                             pchild);
     if (dp_global->is_enabled) {
+        /* Registered first, it runs last: after the end of the flights. */
+        apr_pool_pre_cleanup_register(pchild, NULL, forget_child);
         start_flights(pchild, s);
         start_back_ends(pchild);
         dp_park_child_init(dp_capacity_waiters(), pchild, s);

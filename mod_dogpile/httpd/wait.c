@@ -143,8 +143,8 @@ static apr_status_t leave(void *baton)
     dp_wait_t *wait = baton;
     dp_waiter_t *waiter = wait->waiter;
 
-    if (waiter != NULL) {
-        wait->waiter = NULL;
+    wait->waiter = NULL;
+    if (waiter != NULL && dp_child.flights != NULL) {
         dp_flight_leave(waiter);
     }
     return APR_SUCCESS;
@@ -257,9 +257,26 @@ static int wait_and_answer(request_rec *r, dp_wait_t *wait)
     return wait_for_landing(r, wait);
 }
 
+/* Under prefork, when the answer has been sent and before the next request. */
+static void settle_after(request_rec *r)
+{
+    if (!dp_child.is_threaded) {
+        apr_pool_cleanup_register(r->pool, dp_child.flights, settle,
+                                  apr_pool_cleanup_null);
+    }
+}
+
+static dp_join_e join(request_rec *r, dp_wait_t *wait)
+{
+    dp_task_t *task = &wait->task;
+
+    return dp_flight_join(dp_child.flights, &task->key.digest,
+                          dp_task_source(task), dp_task_job, task,
+                          &wait->waiter, r->pool);
+}
+
 int dp_wait_for_tile(request_rec *r, const dp_task_t *task)
 {
-    dp_flights_t *flights = dp_child.flights;
     dp_wait_t *wait = apr_pcalloc(r->pool, sizeof(*wait));
 
     if (dp_internal_bootstrap(r->connection) != APR_SUCCESS) {
@@ -268,17 +285,27 @@ int dp_wait_for_tile(request_rec *r, const dp_task_t *task)
     wait->task = *task;
     wait->begun = dp_clock_now(&dp_clock_monotonic);
     wait->until = deadline(r, wait);
-    wait->join =
-        dp_flight_join(flights, &task->key.digest, dp_task_source(task),
-                       dp_task_job, &wait->task, &wait->waiter, r->pool);
+    wait->join = join(r, wait);
     if (wait->join == DP_JOIN_FULL) {
         return shed(r, task, "no room for another flight");
     }
-    if (!dp_child.is_threaded) {
-        /* When the answer has been sent and before the next request. */
-        apr_pool_cleanup_register(r->pool, flights, settle,
-                                  apr_pool_cleanup_null);
-    }
+    settle_after(r);
     apr_pool_cleanup_register(r->pool, wait, leave, apr_pool_cleanup_null);
     return wait_and_answer(r, wait);
+}
+
+void dp_refresh(request_rec *r, const dp_task_t *task)
+{
+    dp_wait_t wait = {.task = *task};
+
+    if (dp_internal_bootstrap(r->connection) != APR_SUCCESS
+        || join(r, &wait) == DP_JOIN_FULL) {
+        return;
+    }
+    dp_flight_leave(wait.waiter);
+    if (!dp_child.is_threaded) {
+        /* The next request of this client would wait for the fetch. */
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
+    settle_after(r);
 }

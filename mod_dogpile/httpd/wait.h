@@ -11,4 +11,8 @@
 /* Returns what the handler returns: SUSPENDED where the request is parked. */
 int dp_wait_for_tile(request_rec *r, const dp_task_t *task);
 
+/* Fetch the tile anew behind the answer that the request gets: nobody waits
+ * for it. */
+void dp_refresh(request_rec *r, const dp_task_t *task);
+
 #endif

@@ -46,16 +46,39 @@ typedef struct dp_piece_t {
     apr_size_t size;
 } dp_piece_t;
 
+/* A picture that has been decoded and waits to be cut. */
+typedef struct dp_split_t dp_split_t;
+
 /*
- * Cut a PNG or JPEG of exactly width x height pixels into the windows, in
- * their order. A PNG stays what it is: palette (with its transparency and bit
- * depth), greyscale, RGB or RGBA, 8 or 16 bit; its pixels are unchanged. A
- * JPEG keeps its colour space, subsampling and quantisation tables; if all
- * windows begin at corners of its coded blocks (at multiples of 16 pixels,
- * usually), it loses nothing either. On failure all pieces are empty.
+ * Decode a PNG or JPEG of exactly width x height pixels, to cut it into the
+ * windows. Everything that is wrong with the picture is found here, so that
+ * no tile of a broken one is ever seen.
+ *
+ * `bytes` and `windows` must live as long as the split, which ends with its
+ * pool. Nothing in it belongs to the thread that opened it.
  * APR_SUCCESS; APR_EINVAL when the bytes aren't such a picture (`why` says
  * how); APR_ENOMEM.
  */
+apr_status_t dp_split_open(dp_split_t **split, const void *bytes,
+                           apr_size_t size, int width, int height,
+                           const dp_window_t *windows, int nwindows,
+                           const char **why, apr_pool_t *result_pool);
+
+/*
+ * Encode the tile of window i. Any threads may do this at once with one
+ * split, each with a pool of its own; a tile may be encoded again and gives
+ * the same bytes. A PNG stays what it is: palette (with its transparency and
+ * bit depth), greyscale, RGB or RGBA, 8 or 16 bit; its pixels are unchanged.
+ * A JPEG keeps its colour space, subsampling and quantisation tables; if all
+ * windows begin at corners of its coded blocks (at multiples of 16 pixels,
+ * usually), it loses nothing either.
+ * APR_SUCCESS, or APR_ENOMEM with an empty piece and `why`.
+ */
+apr_status_t dp_split_piece(dp_piece_t *piece, dp_split_t *split, int i,
+                            const char **why, apr_pool_t *result_pool);
+
+/* Open, and cut all windows in their order. On failure all pieces are empty.
+ * The results are those of dp_split_open(). */
 apr_status_t dp_image_split(dp_piece_t *pieces, const void *bytes,
                             apr_size_t size, int width, int height,
                             const dp_window_t *windows, int nwindows,

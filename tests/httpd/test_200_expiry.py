@@ -25,7 +25,7 @@ def drawing(layers):
 def test_expired_tile_is_fetched_once_more(httpd, upstream):
     """After DogpileExpire the metatile is fetched again and replaces the
     old one, once for all its tiles."""
-    server = httpd(location("DogpileExpire 1s jitter=0%"))
+    server = httpd(location("DogpileExpire 1s jitter=0%", "DogpileStale 0"))
     meta = wms.Metatile(8, 133, 86)
     urls = [server.url(path) for path in meta.tiles()]
     old = client.get(urls[0])

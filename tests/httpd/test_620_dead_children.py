@@ -12,7 +12,8 @@ from pydogpile.wait import until
 
 META = wms.Metatile(8, 133, 86)
 PID = 10  # in a lease
-CONF = "DogpileMaxBlocked 100\n" + location()
+# A child that blocks has no more clients than threads.
+CONF = "DogpileAsync Off\nDogpileMaxBlocked 100\n" + location()
 # More clients than two children have threads: the flight's child never has
 # all of them.
 SIZE = {"children": 4, "threads": 8}

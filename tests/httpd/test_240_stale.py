@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stale tiles: who gets them, and what happens behind them."""
+from pydogpile import client, upstream as scripted, wms
+from pydogpile.scene import ALONE, location, settle
+from pydogpile.wait import until
+
+TILE = wms.tile(8, 133, 86)
+SOON = "DogpileExpire 1s jitter=0%"
+LOG = ('LogFormat "%{DOGPILE_STATUS}e %s" dogpile\n'
+       'CustomLog "${DIR}/status.log" dogpile\n')
+
+
+def lasting(request):
+    return scripted.render(request, headers={"Cache-Control": "max-age=600"})
+
+
+def expired(server, upstream):
+    """The URL of an expired tile that is being refreshed, and the tile. The
+    source holds the refresh, which lasts longer."""
+    url = server.url(TILE)
+    old = client.get(url)
+    assert old.status == 200
+    settle(server, stored=1)
+    upstream.always = lasting
+    upstream.hold()
+    until(lambda: client.get(url) and server.status["stale"], "its expiry")
+    return url, old.body
+
+
+def test_nobody_waits_for_a_refresh(httpd, upstream):
+    """An expired tile is served at once to everybody, the first who asks
+    included, and is fetched anew once, behind the answers."""
+    server = httpd(location(ALONE, SOON), children=4, threads=16)
+    url, old = expired(server, upstream)
+    before = server.status["stale"]
+    for answer in client.herd([url], 30):
+        assert answer.status == 200 and answer.body == old
+    upstream.wait_held(1)
+    assert upstream.count == 2
+    upstream.release()
+    settle(server, fetches=2, stored=2, misses=1, stale=before + 30)
+
+
+def test_refreshed_tile_is_served(httpd, upstream):
+    """What a refresh brings is served as soon as it is stored."""
+    server = httpd(location(ALONE, SOON))
+    url, _ = expired(server, upstream)
+    upstream.release()
+    seen = settle(server, stored=2)
+    answer = client.get(url)
+    assert answer.status == 200
+    assert "max-age=600" == answer.header("Cache-Control")
+    settle(server, stale=seen["stale"], hits=seen["hits"] + 1)
+
+
+def test_stale_tile_says_so(httpd, upstream):
+    """A stale tile says in Cache-Status that it is a hit whose time is over,
+    and lets caches keep it for seconds only; logs see "stale"."""
+    server = httpd(LOG + location(ALONE, SOON))
+    url, _ = expired(server, upstream)
+    until(lambda: "; hit; ttl=-" in client.get(url).header("Cache-Status"),
+          "a second more")
+    answer = client.get(url)
+    age = int(answer.header("Age"))
+    control = answer.header("Cache-Control")
+    assert age >= 2
+    assert 0 < int(control.removeprefix("max-age=")) - age <= 6, answer
+    assert client.get(url, headers={
+        "If-None-Match": answer.header("ETag")}).status == 304
+    upstream.release()
+    settle(server)
+    assert "stale 200\n" in (server.dir / "status.log").read_text()
+
+
+def test_refresh_delays_no_next_request(httpd, upstream):
+    """A connection whose request began a refresh serves the next one while
+    the source is asked."""
+    server = httpd(location(ALONE, SOON))
+    connection, path = client.connect(server.url(TILE))
+    client.ask(connection, path)
+    settle(server, stored=1)
+    upstream.hold()
+    until(lambda: client.ask(connection, path).status == 200 and upstream.held,
+          "a refresh")
+    assert client.ask(connection, path).status == 200
+    assert upstream.held == 1
+    upstream.release()
+    settle(server, fetches=2)
+    connection.close()
+
+
+def test_refresh_under_prefork_closes_the_connection(httpd, upstream):
+    """Where the process that answers fetches as well, it closes the
+    connection, whose next request would have to wait."""
+    server = httpd(location(ALONE, SOON), mpm="prefork", children=2)
+    connection, path = client.connect(server.url(TILE))
+    client.ask(connection, path)
+    settle(server, stored=1)
+    until(lambda: client.ask(connection, path).header("Connection") == "close",
+          "a refresh")
+    connection.close()
+    settle(server, fetches=2, stale=1)
+
+
+def test_too_stale_is_a_miss(httpd, upstream):
+    """After DogpileStale an expired tile isn't served: whoever wants it waits
+    for the new one."""
+    server = httpd(location(ALONE, SOON, "DogpileStale 0"))
+    url = server.url(TILE)
+    client.get(url)
+    settle(server, stored=1)
+    until(lambda: "fwd=" in client.get(url).header("Cache-Status"),
+          "its expiry")
+    settle(server, stale=0, stored=2)
