@@ -14,11 +14,13 @@
 
 #include "base/log.h"
 
-static dp_waiter_t *add_waiter_locked(dp_local_t *local, apr_pool_t *pool)
+static dp_waiter_t *add_waiter_locked(dp_local_t *local, int part,
+                                      apr_pool_t *pool)
 {
     dp_waiter_t *waiter = apr_pcalloc(pool, sizeof(*waiter));
 
     waiter->local = local;
+    waiter->part = part;
     dp_cond_make(&waiter->cond);
     waiter->next = local->waiters;
     if (waiter->next != NULL) {
@@ -42,24 +44,23 @@ static void remove_waiter_locked(dp_waiter_t *waiter)
     pthread_cond_destroy(&waiter->cond);
 }
 
-static dp_join_e join_locked(dp_flights_t *flights, const dogpile_digest_t *key,
-                             uint64_t source, dp_make_job_fn *make_job,
-                             void *baton, dp_waiter_t **waiter,
-                             apr_pool_t *pool)
+static dp_join_e join_locked(dp_flights_t *flights, const dp_wish_t *wish,
+                             dp_waiter_t **waiter, apr_pool_t *pool)
 {
     dp_ticket_t ticket;
     dp_local_t *local;
-    dp_join_e how = dp_table_join(flights->shared->table, flights->slot, key,
-                                  source, &ticket);
+    dp_join_e how = dp_table_join(flights->shared->table, flights->slot,
+                                  wish->key, wish->source, &ticket);
 
     if (how == DP_JOIN_FULL) {
         return how;
     }
     local = dp_local_find_locked(flights, &ticket);
     if (local == NULL) {
-        local = dp_local_make_locked(flights, &ticket, make_job, baton);
+        local =
+            dp_local_make_locked(flights, &ticket, wish->make_job, wish->baton);
     }
-    *waiter = add_waiter_locked(local, pool);
+    *waiter = add_waiter_locked(local, wish->part, pool);
     if (how != DP_JOIN_WAITER) {
         dp_count(flights->shared->counters, how == DP_JOIN_LEADER
                                                 ? DP_COUNT_flights_begun
@@ -98,8 +99,7 @@ static void start_locked(dp_flights_t *flights)
     }
 }
 
-dp_join_e dp_flight_join(dp_flights_t *flights, const dogpile_digest_t *key,
-                         uint64_t source, dp_make_job_fn *make_job, void *baton,
+dp_join_e dp_flight_join(dp_flights_t *flights, const dp_wish_t *wish,
                          dp_waiter_t **waiter, apr_pool_t *pool)
 {
     dp_join_e how = DP_JOIN_FULL;
@@ -115,18 +115,32 @@ dp_join_e dp_flight_join(dp_flights_t *flights, const dogpile_digest_t *key,
         start_locked(flights);
     }
     if (!flights->is_stopping) {
-        how = join_locked(flights, key, source, make_job, baton, waiter, pool);
+        how = join_locked(flights, wish, waiter, pool);
     }
     dp_flights_unlock(flights);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return how;
 }
 
-static int has_landed(dp_waiter_t *waiter)
+/* What this waiter wants has landed. */
+static int has_landed(const dp_waiter_t *waiter, dp_view_t *view, int *is_part)
 {
-    return dp_table_look(waiter->local->flights->shared->table,
-                         &waiter->local->ticket, NULL)
-           == DP_FLIGHT_LANDED;
+    dp_flight_state_e state = dp_table_look(
+        waiter->local->flights->shared->table, &waiter->local->ticket, view);
+
+    *is_part = state != DP_FLIGHT_LANDED;
+    return state == DP_FLIGHT_LANDED
+           || (state != DP_FLIGHT_FREE && waiter->part >= 0
+               && waiter->part < DP_LANDING_PARTS
+               && (view->parts >> waiter->part & 1));
+}
+
+static int is_answerable(const dp_waiter_t *waiter)
+{
+    dp_view_t view;
+    int is_part;
+
+    return has_landed(waiter, &view, &is_part);
 }
 
 int dp_flight_wait(dp_waiter_t *waiter, apr_time_t until, int max_blocked)
@@ -134,14 +148,14 @@ int dp_flight_wait(dp_waiter_t *waiter, apr_time_t until, int max_blocked)
     dp_flights_t *flights = waiter->local->flights;
     int landed;
 
-    if (has_landed(waiter)) {
+    if (is_answerable(waiter)) {
         return 1;
     }
     if (!dp_table_block(flights->shared->table, flights->slot, max_blocked)) {
         return 0;
     }
     dp_flights_lock(flights);
-    while (!waiter->is_woken && !has_landed(waiter)) {
+    while (!waiter->is_woken && !is_answerable(waiter)) {
         apr_interval_time_t left = until - dp_clock_now(flights->conf->clock);
 
         if (left <= 0) {
@@ -150,7 +164,7 @@ int dp_flight_wait(dp_waiter_t *waiter, apr_time_t until, int max_blocked)
         dp_cond_wait(&waiter->cond, &flights->mutex, left);
     }
     dp_flights_unlock(flights);
-    landed = has_landed(waiter);
+    landed = is_answerable(waiter);
     dp_table_unblock(flights->shared->table, flights->slot);
     return landed;
 }
@@ -161,7 +175,7 @@ int dp_flight_notify(dp_waiter_t *waiter, dp_wake_fn *wake, void *baton)
     int landed;
 
     dp_flights_lock(flights);
-    landed = waiter->is_woken || has_landed(waiter);
+    landed = waiter->is_woken || is_answerable(waiter);
     if (!landed) {
         waiter->wake = wake;
         waiter->baton = baton;
@@ -172,16 +186,36 @@ int dp_flight_notify(dp_waiter_t *waiter, dp_wake_fn *wake, void *baton)
 
 int dp_flight_outcome(dp_waiter_t *waiter, dp_outcome_t *outcome)
 {
-    return dp_table_look(waiter->local->flights->shared->table,
-                         &waiter->local->ticket, outcome)
-           == DP_FLIGHT_LANDED;
+    const dp_local_t *local = waiter->local;
+    dp_view_t view;
+    apr_size_t length;
+    int is_part;
+
+    if (!has_landed(waiter, &view, &is_part)) {
+        return 0;
+    }
+    *outcome = view.outcome;
+    outcome->is_part = is_part;
+    waiter->offset = 0;
+    if (!is_part) {
+        return 1;
+    }
+    if (dp_landing_find_part(&local->flights->shared->landing,
+                             local->ticket.index, waiter->part, &waiter->offset,
+                             &length)
+        != APR_SUCCESS) {
+        return 0;
+    }
+    outcome->length = (uint32_t)length;
+    return 1;
 }
 
 apr_status_t dp_flight_read(dp_waiter_t *waiter, apr_size_t offset, void *bytes,
                             apr_size_t size)
 {
     return dp_landing_read(&waiter->local->flights->shared->landing,
-                           waiter->local->ticket.index, offset, bytes, size);
+                           waiter->local->ticket.index, waiter->offset + offset,
+                           bytes, size);
 }
 
 void dp_flight_leave(dp_waiter_t *waiter)

@@ -50,6 +50,17 @@ typedef struct dp_catch_t {
                           DP_OUTCOME_RECORD */
 } dp_catch_t;
 
+/* A flight whose parts come before the whole. */
+typedef struct dp_local_t dp_early_t;
+
+/*
+ * Hand a part of a record out before the whole is there: a record of its own,
+ * with one tile, of an outcome that is the same for all parts. From any
+ * thread, one call at a time for a flight, while it produces. Parts beyond
+ * DP_LANDING_PARTS come with the whole.
+ */
+void dp_flight_add_part(dp_early_t *early, int part, const dp_catch_t *made);
+
 /*
  * What a flight has others do. Called on a fetcher thread, one at a time for
  * a job, with the job's baton; results live in the pool given.
@@ -59,9 +70,10 @@ typedef struct dp_work_t {
      * `base` is the write id that was seen, or none. */
     apr_status_t (*look)(void *baton, dp_catch_t *found, dogpile_id_t *base,
                          apr_pool_t *pool);
-    /* Steps c and d. Always sets the outcome. */
+    /* Steps c and d. Always sets the outcome. What is made in parts may be
+     * handed out part by part before, by dp_flight_add_part(early, ...). */
     void (*produce)(void *baton, apr_thread_t *thread, dp_catch_t *made,
-                    apr_pool_t *pool);
+                    dp_early_t *early, apr_pool_t *pool);
     /* Step f, over the version `base`. */
     void (*keep)(void *baton, const dp_catch_t *made, const dogpile_id_t *base,
                  apr_pool_t *pool);
@@ -121,12 +133,18 @@ typedef struct dp_flights_conf_t {
 apr_status_t dp_flights_create(dp_flights_t **flights,
                                const dp_flights_conf_t *conf, apr_pool_t *pool);
 
-/*
- * Join the flight of `key`. DP_JOIN_FULL: there is no room, or no thread could
- * be started; `waiter` is NULL then. `source` stands for the key's source.
- */
-dp_join_e dp_flight_join(dp_flights_t *flights, const dogpile_digest_t *key,
-                         uint64_t source, dp_make_job_fn *make_job, void *baton,
+/* What a request wants. */
+typedef struct dp_wish_t {
+    const dogpile_digest_t *key;
+    uint64_t source;          /* any number that stands for the key's source */
+    int part;                 /* of the record; -1: the whole */
+    dp_make_job_fn *make_job; /* called at once, where the flight is new here */
+    void *baton;
+} dp_wish_t;
+
+/* Join the flight of a key. DP_JOIN_FULL: there is no room, or no thread could
+ * be started; `waiter` is NULL then. */
+dp_join_e dp_flight_join(dp_flights_t *flights, const dp_wish_t *wish,
                          dp_waiter_t **waiter, apr_pool_t *pool);
 
 /* Block until the flight has landed (1) or it is `until` (0). Returns 0 at
@@ -144,10 +162,11 @@ typedef void dp_wake_fn(void *baton);
  * then doesn't tell. dp_flight_leave() ends the telling. */
 int dp_flight_notify(dp_waiter_t *waiter, dp_wake_fn *wake, void *baton);
 
-/* The outcome of a landed flight. Returns 1, or 0 where it hasn't landed. */
+/* The outcome for this waiter, whose part or whole has landed. Returns 1, or 0
+ * where it hasn't. */
 int dp_flight_outcome(dp_waiter_t *waiter, dp_outcome_t *outcome);
 
-/* Part of a landed record. */
+/* Bytes of the record that the outcome told of. */
 apr_status_t dp_flight_read(dp_waiter_t *waiter, apr_size_t offset, void *bytes,
                             apr_size_t size);
 

@@ -67,12 +67,15 @@ struct dp_local_t {
     apr_time_t probe_at;            /* while watching: when to look */
     apr_interval_time_t pause_usec; /* 0 until it has had to watch */
     apr_time_t fetch_until;         /* while fetching, else 0 */
+    apr_size_t part_bytes; /* of parts laid down; the producing threads' */
 };
 
 struct dp_waiter_t {
     dp_local_t *local;
     dp_waiter_t *next;
     dp_waiter_t *previous;
+    int part;          /* what it wants, -1 for the whole */
+    apr_size_t offset; /* of its record in the landing place */
     int is_woken;
     dp_wake_fn *wake; /* NULL for one that blocks on `cond` */
     void *baton;
@@ -163,8 +166,9 @@ void dp_local_resign_locked(dp_local_t *local, apr_pool_t *scratch_pool);
 /* The flight is over and its place needs clearing (dp_table_leave()). */
 void dp_clear_place(dp_flights_t *flights, const dp_ticket_t *ticket);
 
-/* Wake every waiter of this child. */
-void dp_wake_locked(dp_local_t *local);
+/* Wake the waiters of this child that want one of `parts`, or all. */
+#define DP_ALL_PARTS UINT64_MAX
+void dp_wake_locked(dp_local_t *local, uint64_t parts);
 
 /* Wake the children marked in `wake`. */
 void dp_wake_children(const dp_shared_t *shared, const unsigned char *wake);

@@ -192,15 +192,25 @@ void dp_clear_place(dp_flights_t *flights, const dp_ticket_t *ticket)
 
 /* --- waking ------------------------------------------------------------ */
 
-void dp_wake_locked(dp_local_t *local)
+static int wants(const dp_waiter_t *waiter, uint64_t parts)
+{
+    return parts == DP_ALL_PARTS
+           || (waiter->part >= 0 && waiter->part < DP_LANDING_PARTS
+               && (parts >> waiter->part & 1));
+}
+
+void dp_wake_locked(dp_local_t *local, uint64_t parts)
 {
     dp_waiter_t *waiter;
 
     for (waiter = local->waiters; waiter != NULL; waiter = waiter->next) {
-        if (!waiter->is_woken && waiter->wake != NULL) {
-            waiter->wake(waiter->baton);
+        if (waiter->is_woken || !wants(waiter, parts)) {
+            continue;
         }
         waiter->is_woken = 1;
+        if (waiter->wake != NULL) {
+            waiter->wake(waiter->baton);
+        }
         pthread_cond_signal(&waiter->cond);
     }
 }
@@ -217,6 +227,20 @@ void dp_wake_children(const dp_shared_t *shared, const unsigned char *wake)
     }
 }
 
+/* Wake the children that wait, this one without a detour. */
+static void tell(dp_local_t *local, unsigned char *wake, uint64_t parts)
+{
+    dp_flights_t *flights = local->flights;
+
+    if (wake[flights->slot]) {
+        wake[flights->slot] = 0;
+        dp_flights_lock(flights);
+        dp_wake_locked(local, parts);
+        dp_flights_unlock(flights);
+    }
+    dp_wake_children(flights->shared, wake);
+}
+
 int dp_local_land(dp_local_t *local, const dp_outcome_t *outcome)
 {
     dp_flights_t *flights = local->flights;
@@ -227,12 +251,26 @@ int dp_local_land(dp_local_t *local, const dp_outcome_t *outcome)
     memset(wake, 0, sizeof(wake));
     landed =
         dp_table_land(flights->shared->table, &local->ticket, outcome, wake);
-    if (wake[flights->slot]) {
-        wake[flights->slot] = 0;
-        dp_flights_lock(flights);
-        dp_wake_locked(local);
-        dp_flights_unlock(flights);
-    }
-    dp_wake_children(flights->shared, wake);
+    tell(local, wake, DP_ALL_PARTS);
     return landed;
+}
+
+void dp_flight_add_part(dp_early_t *early, int part, const dp_catch_t *made)
+{
+    const dp_shared_t *shared = early->flights->shared;
+    int nslots = dp_table_nslots(shared->table);
+    unsigned char wake[nslots];
+
+    if (part >= DP_LANDING_PARTS
+        || !dp_table_takes_parts(shared->table, &early->ticket)
+        || dp_landing_write_part(&shared->landing, early->ticket.index, part,
+                                 &early->part_bytes, made->bytes,
+                                 made->outcome.length)
+               != APR_SUCCESS) {
+        return; /* it comes with the whole */
+    }
+    memset(wake, 0, sizeof(wake));
+    dp_table_add_part(shared->table, &early->ticket, part, &made->outcome,
+                      wake);
+    tell(early, wake, (uint64_t)1 << part);
 }

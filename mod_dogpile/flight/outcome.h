@@ -23,6 +23,7 @@ typedef struct dp_outcome_t {
     int retry_after_sec; /* of a failure: when to ask again; 0 for none */
     int is_storable;     /* the record may be kept, and is about to be */
     int is_fetched;      /* by this flight; otherwise found in the store */
+    int is_part;         /* the record is of the one tile that was asked for */
     uint32_t length;     /* of the record, bytes */
     uint32_t fetch_ms;   /* how long the source took */
     char why[DP_OUTCOME_WHY_BYTES]; /* of a failure: a phrase for people */

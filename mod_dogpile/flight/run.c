@@ -121,7 +121,7 @@ static void fetch(dp_local_t *local, apr_thread_t *thread,
         dp_count(counters, DP_COUNT_lock_takeovers);
     }
     set_deadline(local, dp_local_now(local) + job->fetch_timeout_usec);
-    job->work->produce(job->baton, thread, &made, local->pool);
+    job->work->produce(job->baton, thread, &made, local, local->pool);
     set_deadline(local, 0);
     made.outcome.is_fetched = 1;
     if (made.outcome.kind == DP_OUTCOME_FAILED) {

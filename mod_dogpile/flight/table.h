@@ -102,9 +102,15 @@ dp_join_e dp_table_join(dp_table_t *table, int slot,
                         const dogpile_digest_t *key, uint64_t source,
                         dp_ticket_t *ticket);
 
-/* The state, and the outcome of a landed flight (`outcome` may be NULL). */
+/* What a look at a flight sees beside its state. */
+typedef struct dp_view_t {
+    uint64_t parts;       /* bit i: part i has been laid down */
+    dp_outcome_t outcome; /* of a landed flight, or of its parts */
+} dp_view_t;
+
+/* The state; `view` may be NULL. */
 dp_flight_state_e dp_table_look(dp_table_t *table, const dp_ticket_t *ticket,
-                                dp_outcome_t *outcome);
+                                dp_view_t *view);
 
 /* A waiter leaves. Returns 1 when the flight is over and the caller must clear
  * its place in the landing area, then call dp_table_cleared(). */
@@ -145,6 +151,15 @@ void dp_table_end_fetch(dp_table_t *table, const dp_ticket_t *ticket,
 /* Sets slots[i] for each child that fetches or is in a line: whose death
  * concerns those who are in a line. */
 void dp_table_rivals(dp_table_t *table, unsigned char *slots);
+
+/* Lay no part down in a flight that was adopted after its first leader did:
+ * waiters may still read those. */
+int dp_table_takes_parts(dp_table_t *table, const dp_ticket_t *ticket);
+
+/* A part has been laid down. `outcome` is the same for all parts. Sets wake[i]
+ * for each child that has a waiter. */
+void dp_table_add_part(dp_table_t *table, const dp_ticket_t *ticket, int part,
+                       const dp_outcome_t *outcome, unsigned char *wake);
 
 /*
  * The outcome is known. Sets wake[i] for each child that has a waiter. A

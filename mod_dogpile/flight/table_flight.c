@@ -41,6 +41,8 @@ static uint32_t start_locked(dp_table_t *table, int slot,
     flight->is_fetching = 0;
     flight->line_number = 0;
     flight->waiters = 0;
+    flight->takes_parts = 1;
+    flight->parts = 0;
     dp_set_state(flight, DP_FLIGHT_AIRBORNE);
     dp_link_locked(table, index);
     return index;
@@ -53,6 +55,7 @@ static int adopt_locked(dp_flight_t *flight, int slot)
     }
     flight->leader = slot;
     flight->is_led = 1;
+    flight->takes_parts = flight->parts == 0;
     dp_set_state(flight, DP_FLIGHT_AIRBORNE);
     return 1;
 }
@@ -91,7 +94,7 @@ dp_flight_t *dp_flight_of_locked(dp_table_t *table, const dp_ticket_t *ticket)
 }
 
 dp_flight_state_e dp_table_look(dp_table_t *table, const dp_ticket_t *ticket,
-                                dp_outcome_t *outcome)
+                                dp_view_t *view)
 {
     dp_flight_state_e state = DP_FLIGHT_FREE;
     const dp_flight_t *flight;
@@ -100,8 +103,9 @@ dp_flight_state_e dp_table_look(dp_table_t *table, const dp_ticket_t *ticket,
     flight = dp_flight_of_locked(table, ticket);
     if (flight != NULL && flight->state != DP_STATE_CLEARING) {
         state = (dp_flight_state_e)flight->state;
-        if (state == DP_FLIGHT_LANDED && outcome != NULL) {
-            *outcome = flight->outcome;
+        if (view != NULL) {
+            view->parts = flight->parts;
+            view->outcome = flight->outcome;
         }
     }
     dp_table_unlock(table);
@@ -193,6 +197,34 @@ int dp_table_land(dp_table_t *table, const dp_ticket_t *ticket,
     }
     dp_table_unlock(table);
     return landed;
+}
+
+int dp_table_takes_parts(dp_table_t *table, const dp_ticket_t *ticket)
+{
+    const dp_flight_t *flight;
+    int takes;
+
+    dp_table_lock(table);
+    flight = dp_flight_of_locked(table, ticket);
+    takes = flight != NULL && flight->state == DP_FLIGHT_AIRBORNE
+            && flight->takes_parts;
+    dp_table_unlock(table);
+    return takes;
+}
+
+void dp_table_add_part(dp_table_t *table, const dp_ticket_t *ticket, int part,
+                       const dp_outcome_t *outcome, unsigned char *wake)
+{
+    dp_flight_t *flight;
+
+    dp_table_lock(table);
+    flight = dp_flight_of_locked(table, ticket);
+    if (flight != NULL && flight->state == DP_FLIGHT_AIRBORNE) {
+        flight->outcome = *outcome;
+        flight->parts |= (uint64_t)1 << part;
+        dp_mark_waiters_locked(table, ticket->index, wake);
+    }
+    dp_table_unlock(table);
 }
 
 int dp_table_finish(dp_table_t *table, const dp_ticket_t *ticket)

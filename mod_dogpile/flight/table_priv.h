@@ -18,7 +18,7 @@
 #include "flight/table.h"
 
 #define DP_TABLE_MAGIC 0x64706674u /* "dpft" */
-#define DP_TABLE_VERSION 1u
+#define DP_TABLE_VERSION 2u
 #define DP_NONE UINT32_MAX
 
 /* One more dp_flight_state_e: over, and its place is being cleared by the
@@ -44,7 +44,9 @@ typedef struct dp_flight_t {
     uint64_t line_number; /* in the line for a place, 0 where it isn't */
     uint32_t waiters;     /* sum of its row of counts */
     uint32_t next;        /* in its bucket or in the free list */
-    dp_outcome_t outcome;
+    int32_t takes_parts;  /* its leader is its first one */
+    uint64_t parts;       /* those that were laid down */
+    dp_outcome_t outcome; /* when it has landed, or has parts */
 } dp_flight_t;
 
 struct dp_table_t {

@@ -183,11 +183,16 @@ static void look_locked(dp_local_t *local)
 {
     dp_flights_t *flights = local->flights;
     dp_table_t *table = flights->shared->table;
+    dp_view_t view = {.parts = 0};
+    dp_flight_state_e state = dp_table_look(table, &local->ticket, &view);
 
-    switch (dp_table_look(table, &local->ticket, NULL)) {
+    if (view.parts != 0) {
+        dp_wake_locked(local, view.parts);
+    }
+    switch (state) {
     case DP_FLIGHT_LANDED:
     case DP_FLIGHT_FREE:
-        dp_wake_locked(local);
+        dp_wake_locked(local, DP_ALL_PARTS);
         break;
     case DP_FLIGHT_ORPHAN:
         if (local->waiters != NULL && !flights->is_stopping

@@ -250,7 +250,7 @@ static const char *make_record(dp_catch_t *made, const dp_task_t *task,
 }
 
 static void produce(void *baton, apr_thread_t *thread, dp_catch_t *made,
-                    apr_pool_t *pool)
+                    dp_early_t *early, apr_pool_t *pool)
 {
     const dp_task_t *task = baton;
     apr_time_t created = apr_time_now();
@@ -260,6 +260,7 @@ static void produce(void *baton, apr_thread_t *thread, dp_catch_t *made,
     const char *wrong;
     uint32_t fetch_ms;
 
+    (void)early;
     ask_source(&answer, task, thread, pool);
     fetch_ms = (uint32_t)apr_time_as_msec(apr_time_now() - created);
     wrong = dp_validate(&answer, task, &kind, &status, pool);

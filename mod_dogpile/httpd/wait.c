@@ -63,7 +63,7 @@ static int answer_landed(request_rec *r, const dp_task_t *task,
                          dp_waiter_t *waiter, const dp_outcome_t *outcome,
                          const char *how)
 {
-    int index = dp_task_index(task);
+    int index = outcome->is_part ? 0 : dp_task_index(task);
     dp_record_t record;
     apr_status_t rv = read_landed(waiter, &record, outcome->length, r->pool);
     char *body = NULL;
@@ -269,10 +269,13 @@ static void settle_after(request_rec *r)
 static dp_join_e join(request_rec *r, dp_wait_t *wait)
 {
     dp_task_t *task = &wait->task;
+    dp_wish_t wish = {.key = &task->key.digest,
+                      .source = dp_task_source(task),
+                      .part = dp_task_index(task),
+                      .make_job = dp_task_job,
+                      .baton = task};
 
-    return dp_flight_join(dp_child.flights, &task->key.digest,
-                          dp_task_source(task), dp_task_job, task,
-                          &wait->waiter, r->pool);
+    return dp_flight_join(dp_child.flights, &wish, &wait->waiter, r->pool);
 }
 
 int dp_wait_for_tile(request_rec *r, const dp_task_t *task)

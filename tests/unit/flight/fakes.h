@@ -62,6 +62,7 @@ typedef struct fake_t {
     int releasing;
 
     int is_open[NKEYS]; /* the gate of each key's fetch */
+    int parts;          /* a fetch gives part 1 before the gate */
     int is_stored;      /* a look finds a record */
     int fails;          /* a fetch has no usable answer */
     int is_shared;      /* 0: the answer must not be shared */
@@ -277,8 +278,23 @@ static inline apr_status_t fake_look(void *baton, dp_catch_t *found,
     return rv;
 }
 
+/* The first part comes before the gate. */
+static inline void give_part(dp_early_t *early, int key, apr_pool_t *pool)
+{
+    dp_catch_t part;
+
+    memset(&part, 0, sizeof(part));
+    fill_record(&part, key, pool);
+    part.bytes = apr_psprintf(pool, "part of key %d", key);
+    part.outcome.length = (uint32_t)strlen(part.bytes);
+    pthread_mutex_unlock(&fake.mutex); /* flights' mutexes come first */
+    dp_flight_add_part(early, 1, &part);
+    pthread_mutex_lock(&fake.mutex);
+}
+
 static inline void fake_produce(void *baton, apr_thread_t *thread,
-                                dp_catch_t *made, apr_pool_t *pool)
+                                dp_catch_t *made, dp_early_t *early,
+                                apr_pool_t *pool)
 {
     int key = *(int *)baton;
     sigset_t blocked;
@@ -292,6 +308,9 @@ static inline void fake_produce(void *baton, apr_thread_t *thread,
     fake.producing++;
     if (fake.tells >= 0) {
         MUST(write(fake.tells, "p", 1) == 1);
+    }
+    if (fake.parts) {
+        give_part(early, key, pool);
     }
     while (!fake.is_open[key]) {
         pthread_cond_wait(&fake.changed, &fake.mutex);

@@ -36,12 +36,13 @@ static inline int count_of(dp_counter_e counter)
 
 /* --- jobs -------------------------------------------------------------- */
 
-typedef struct wish_t {
+typedef struct want_t {
     int key;
+    int part; /* 0: the whole; else one more than its index */
     dogpile_locker_t *locker;
     dogpile_locker_t *source_locker;
     int limit;
-} wish_t;
+} want_t;
 
 /* What was fetched with may be given back with the job's pool. */
 static inline apr_status_t end_job(void *baton)
@@ -59,7 +60,7 @@ static inline apr_status_t end_job(void *baton)
 
 static inline dp_job_t *make_job(void *baton, apr_pool_t *flight_pool)
 {
-    const wish_t *wish = baton;
+    const want_t *wish = baton;
     dp_job_t *job = apr_pcalloc(flight_pool, sizeof(*job));
 
     job->locks[DP_HOLD_METATILE].locker = wish->locker;
@@ -76,21 +77,31 @@ static inline dp_job_t *make_job(void *baton, apr_pool_t *flight_pool)
     return job;
 }
 
-static inline dp_join_e join_as(dp_flights_t *flights, const wish_t *wish,
-                                dp_waiter_t **waiter)
+static inline dp_join_e join_in(dp_flights_t *flights, const want_t *want,
+                                dp_waiter_t **waiter, apr_pool_t *pool)
 {
     dogpile_digest_t key;
+    dp_wish_t wish = {.key = &key,
+                      .source = 7,
+                      .part = want->part - 1,
+                      .make_job = make_job,
+                      .baton = (void *)want};
 
-    memset(&key, wish->key + 1, sizeof(key));
-    return dp_flight_join(flights, &key, 7, make_job, (void *)wish, waiter,
-                          unit_pool);
+    memset(&key, want->key + 1, sizeof(key));
+    return dp_flight_join(flights, &wish, waiter, pool);
+}
+
+static inline dp_join_e join_as(dp_flights_t *flights, const want_t *want,
+                                dp_waiter_t **waiter)
+{
+    return join_in(flights, want, waiter, unit_pool);
 }
 
 /* Join a key with plenty of room at its source. */
 static inline dp_waiter_t *join_key(dp_flights_t *flights, int key,
                                     dogpile_locker_t *locker)
 {
-    wish_t wish = {.key = key, .locker = locker, .limit = 100};
+    want_t wish = {.key = key, .locker = locker, .limit = 100};
     dp_waiter_t *waiter;
 
     MUST(join_as(flights, &wish, &waiter) != DP_JOIN_FULL);

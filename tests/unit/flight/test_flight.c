@@ -226,10 +226,63 @@ START_TEST(a_fetch_that_takes_too_long_fails_and_is_kept_when_it_comes)
 }
 END_TEST
 
+START_TEST(a_part_is_had_before_the_whole)
+{
+    want_t want = {.part = 2, .limit = 100};
+    dp_outcome_t outcome;
+    dp_waiter_t *whole;
+    dp_waiter_t *part;
+    dp_waiter_t *late;
+    char bytes[13];
+
+    set_up();
+    fake_set(&fake.parts, 1);
+    whole = join_key(flights, 0, NULL);
+    ck_assert_int_eq(join_as(flights, &want, &part), DP_JOIN_WAITER);
+    ck_assert(wait_long(part));
+    ck_assert(dp_flight_outcome(part, &outcome));
+    ck_assert_int_eq(outcome.is_part, 1);
+    ck_assert_int_eq(outcome.length, 13);
+    ck_assert_int_eq(dp_flight_read(part, 0, bytes, 13), APR_SUCCESS);
+    ck_assert_mem_eq(bytes, "part of key 0", 13);
+    ck_assert_int_eq(join_as(flights, &want, &late), DP_JOIN_WAITER);
+    ck_assert(dp_flight_outcome(late, &outcome));
+    ck_assert(!dp_flight_outcome(whole, &outcome));
+    dp_flight_leave(part);
+    open_gate(0);
+    ck_assert(wait_long(whole));
+    expect_record(whole, 0);
+    expect_record(late, 0);
+    dp_flight_leave(whole);
+    dp_flight_leave(late);
+    expect_nothing_left(flights);
+}
+END_TEST
+
+START_TEST(another_part_is_waited_for)
+{
+    want_t want = {.part = 3, .limit = 100};
+    dp_outcome_t outcome;
+    dp_waiter_t *other;
+
+    set_up();
+    fake_set(&fake.parts, 1);
+    ck_assert_int_eq(join_as(flights, &want, &other), DP_JOIN_LEADER);
+    WAIT_UNTIL(FAKE(producing) == 1);
+    ck_assert(!dp_flight_outcome(other, &outcome));
+    open_gate(0);
+    ck_assert(wait_long(other));
+    expect_record(other, 0);
+    dp_flight_leave(other);
+    expect_nothing_left(flights);
+}
+END_TEST
+
 UNIT_MAIN("flight/flight", many_wait_and_one_fetch_is_made,
           a_failure_is_everyones_at_once,
           an_answer_that_is_not_shared_is_told_and_not_kept,
           who_has_no_time_goes_and_the_flight_goes_on,
           too_many_blocked_are_turned_away_at_once, the_leader_may_leave,
           what_is_in_the_store_after_all_is_not_fetched,
-          a_fetch_that_takes_too_long_fails_and_is_kept_when_it_comes)
+          a_fetch_that_takes_too_long_fails_and_is_kept_when_it_comes,
+          a_part_is_had_before_the_whole, another_part_is_waited_for)

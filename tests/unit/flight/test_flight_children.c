@@ -42,7 +42,7 @@ END_TEST
 
 START_TEST(a_source_is_asked_by_so_many_of_all_children)
 {
-    wish_t wish = {.key = 0, .locker = NULL, .limit = 1};
+    want_t wish = {.key = 0, .locker = NULL, .limit = 1};
     dp_waiter_t *first;
     dp_waiter_t *second;
 

@@ -116,7 +116,7 @@ END_TEST
 
 START_TEST(a_dead_childs_place_at_a_source_is_given_on)
 {
-    wish_t wish = {.key = 1, .locker = NULL, .limit = 1};
+    want_t wish = {.key = 1, .locker = NULL, .limit = 1};
     pid_t leader = fork_leader();
     dp_waiter_t *waiter;
 
@@ -137,7 +137,7 @@ END_TEST
 /* Join, wait, leave. */
 static void fly_once(dp_flights_t *flights, unsigned *seed)
 {
-    wish_t wish = {.key = rand_r(seed) % 3, .locker = NULL, .limit = 2};
+    want_t wish = {.key = rand_r(seed) % 3, .locker = NULL, .limit = 2};
     dp_waiter_t *waiter;
 
     if (join_as(flights, &wish, &waiter) == DP_JOIN_FULL) {

@@ -18,7 +18,7 @@ static void set_up(void)
 
 START_TEST(a_source_is_asked_by_so_many_and_in_turn)
 {
-    wish_t wish = {.key = 0, .locker = NULL, .limit = 1};
+    want_t wish = {.key = 0, .locker = NULL, .limit = 1};
     dp_waiter_t *waiters[3];
     int i;
 
@@ -46,7 +46,7 @@ END_TEST
 
 START_TEST(a_slow_store_delays_nobody)
 {
-    wish_t wish = {.key = 0, .locker = NULL, .limit = 1};
+    want_t wish = {.key = 0, .locker = NULL, .limit = 1};
     dp_waiter_t *waiter;
     dp_waiter_t *next;
 
@@ -77,7 +77,7 @@ START_TEST(more_flights_than_threads_all_land)
 {
     dp_waiter_t *waiters[NFLIGHTS];
     dp_waiter_t *one_more;
-    wish_t wish = {.key = 0, .locker = NULL, .limit = 100};
+    want_t wish = {.key = 0, .locker = NULL, .limit = 100};
     int i;
 
     set_up();
@@ -109,15 +109,12 @@ static void *storm(void *baton)
 
     apr_pool_create(&pool, NULL);
     for (i = 0; i < 200; i++) {
-        wish_t wish = {.key = rand_r(&seed) % 3,
+        want_t wish = {.key = rand_r(&seed) % 3,
                        .locker = NULL,
                        .limit = 1 + rand_r(&seed) % 2};
-        dogpile_digest_t key;
         dp_waiter_t *waiter;
 
-        memset(&key, wish.key + 1, sizeof(key));
-        if (dp_flight_join(flights, &key, 7, make_job, &wish, &waiter, pool)
-            == DP_JOIN_FULL) {
+        if (join_in(flights, &wish, &waiter, pool) == DP_JOIN_FULL) {
             continue; /* places that are being cleared */
         }
         if (rand_r(&seed) % 4 != 0 && wait_long(waiter)) {

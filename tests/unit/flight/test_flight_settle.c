@@ -73,7 +73,7 @@ END_TEST
 
 START_TEST(what_comes_to_rest_while_settling_is_given_up)
 {
-    wish_t wish = {.key = 1, .locker = NULL, .limit = 1};
+    want_t wish = {.key = 1, .locker = NULL, .limit = 1};
     dp_waiter_t *fetching;
     dp_waiter_t *in_line;
     pthread_t thread;
@@ -98,7 +98,7 @@ END_TEST
 
 START_TEST(whoever_joins_while_a_flight_is_resigned_is_answered)
 {
-    wish_t wish = {.key = 1, .locker = NULL, .limit = 1};
+    want_t wish = {.key = 1, .locker = NULL, .limit = 1};
     dp_waiter_t *fetching;
     dp_waiter_t *in_line;
     pthread_t thread;

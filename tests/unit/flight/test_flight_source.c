@@ -16,7 +16,7 @@ static void set_up(fake_lock_e source_lock)
 
 static dp_waiter_t *join_both(dogpile_locker_t *locker)
 {
-    wish_t wish = {
+    want_t wish = {
         .locker = locker, .source_locker = &fake_source_locker, .limit = 100};
     dp_waiter_t *waiter;
 

@@ -53,9 +53,10 @@ START_TEST(a_record_stays_in_its_place)
     ck_assert_int_ne(dp_landing_write(&landing, 0, record, sizeof(record)), 0);
     ck_assert_int_eq(blocks_used(), 0);
     ck_assert_int_eq(dp_landing_write(&landing, 1, record, PLACE_BYTES), 0);
-    ck_assert_int_ne(dp_landing_read(&landing, 0, PLACE_BYTES - 8, back, 16),
+    ck_assert_int_ne(
+        dp_landing_read(&landing, 0, 2 * PLACE_BYTES - 8, back, 16), 0);
+    ck_assert_int_ne(dp_landing_read(&landing, 0, 0, back, 2 * PLACE_BYTES + 1),
                      0);
-    ck_assert_int_ne(dp_landing_read(&landing, 0, 0, back, PLACE_BYTES + 1), 0);
     ck_assert_int_ne(dp_landing_read(&landing, 0, (apr_size_t)-8, back, 16), 0);
     ck_assert_int_ne(dp_landing_read(&landing, 0, 8, back, (apr_size_t)-4), 0);
     close(landing.fd);
@@ -95,7 +96,41 @@ START_TEST(nothing_lies_where_nobody_landed)
 }
 END_TEST
 
+START_TEST(parts_are_found_beside_the_record)
+{
+    static const char big[PLACE_BYTES];
+    apr_size_t used = 0;
+    apr_size_t offset;
+    apr_size_t size;
+    char back[16];
+
+    make();
+    ck_assert_int_eq(dp_landing_write_part(&landing, 1, 5, &used, "five", 4),
+                     0);
+    ck_assert_int_eq(dp_landing_write_part(&landing, 1, 0, &used, "zero!", 5),
+                     0);
+    ck_assert_int_eq(dp_landing_write(&landing, 1, "the whole", 9), 0);
+    ck_assert_int_eq(used, 9);
+    ck_assert_int_eq(dp_landing_find_part(&landing, 1, 0, &offset, &size), 0);
+    ck_assert_uint_eq(size, 5);
+    ck_assert_int_eq(dp_landing_read(&landing, 1, offset, back, size), 0);
+    ck_assert_mem_eq(back, "zero!", 5);
+    ck_assert_int_eq(dp_landing_find_part(&landing, 1, 5, &offset, &size), 0);
+    ck_assert_int_eq(dp_landing_read(&landing, 1, offset, back, size), 0);
+    ck_assert_mem_eq(back, "five", 4);
+    ck_assert_int_ne(
+        dp_landing_write_part(&landing, 1, 1, &used, big, sizeof(big)), 0);
+    ck_assert_int_ne(
+        dp_landing_write_part(&landing, 1, DP_LANDING_PARTS, &used, "much", 4),
+        0);
+    ck_assert_int_ne(dp_landing_find_part(&landing, 1, -1, &offset, &size), 0);
+    dp_landing_clear(&landing, 1);
+    ck_assert_int_eq(blocks_used(), 0);
+    close(landing.fd);
+}
+END_TEST
+
 UNIT_MAIN("flight/landing", a_record_is_read_as_it_was_written,
           a_record_stays_in_its_place,
           a_cleared_place_costs_nothing_and_its_neighbours_stay,
-          nothing_lies_where_nobody_landed)
+          nothing_lies_where_nobody_landed, parts_are_found_beside_the_record)

@@ -38,7 +38,7 @@ START_TEST(a_landed_record_stays_until_all_have_left)
 {
     dp_table_t *table = table_of_three();
     dp_outcome_t made = record_of(5);
-    dp_outcome_t seen;
+    dp_view_t seen;
     dp_ticket_t a;
     dp_ticket_t b;
     dp_ticket_t late;
@@ -51,7 +51,7 @@ START_TEST(a_landed_record_stays_until_all_have_left)
     ck_assert_int_eq(woken(), 0);
     ck_assert_int_eq(join(table, 2, 1, &late), DP_JOIN_WAITER);
     ck_assert_int_eq(dp_table_look(table, &late, &seen), DP_FLIGHT_LANDED);
-    ck_assert_uint_eq(seen.length, 5);
+    ck_assert_uint_eq(seen.outcome.length, 5);
 
     ck_assert(!dp_table_finish(table, &a));
     ck_assert_int_eq(join(table, 2, 1, &b), DP_JOIN_LEADER);
@@ -118,7 +118,7 @@ START_TEST(a_failed_flight_is_not_found)
 {
     dp_table_t *table = table_of_three();
     dp_outcome_t failed;
-    dp_outcome_t seen;
+    dp_view_t seen;
     dp_ticket_t old;
     dp_ticket_t fresh;
 
@@ -127,9 +127,9 @@ START_TEST(a_failed_flight_is_not_found)
     dp_table_land(table, &old, &failed, wake);
     ck_assert_int_eq(join(table, 1, 1, &fresh), DP_JOIN_LEADER);
     ck_assert_int_eq(dp_table_look(table, &old, &seen), DP_FLIGHT_LANDED);
-    ck_assert_int_eq(seen.status, 502);
-    ck_assert_int_eq(seen.retry_after_sec, 3);
-    ck_assert_str_eq(seen.why, "no");
+    ck_assert_int_eq(seen.outcome.status, 502);
+    ck_assert_int_eq(seen.outcome.retry_after_sec, 3);
+    ck_assert_str_eq(seen.outcome.why, "no");
     ck_assert(!dp_table_leave(table, 0, &old));
     ck_assert(!dp_table_finish(table, &old)); /* no record, nothing to clear */
     ck_assert_int_eq(flights_in(table), 1);
@@ -214,7 +214,7 @@ START_TEST(a_landed_flight_survives_its_leader)
 {
     dp_table_t *table = table_of_three();
     dp_outcome_t made = record_of(9);
-    dp_outcome_t seen;
+    dp_view_t seen;
     dp_ticket_t ticket;
     dp_ticket_t next;
 
@@ -225,7 +225,7 @@ START_TEST(a_landed_flight_survives_its_leader)
     dp_table_bury(table, 0, 100, 1, wake);
     ck_assert_msg(woken() & 2, "it may have died before it woke them");
     ck_assert_int_eq(dp_table_look(table, &ticket, &seen), DP_FLIGHT_LANDED);
-    ck_assert_uint_eq(seen.length, 9);
+    ck_assert_uint_eq(seen.outcome.length, 9);
     check_table(table);
     /* It may not have got as far as the store: the next one looks there. */
     ck_assert_int_eq(join(table, 2, 1, &next), DP_JOIN_LEADER);
@@ -278,6 +278,33 @@ START_TEST(slots_are_claimed_found_and_freed)
 }
 END_TEST
 
+START_TEST(parts_come_before_the_whole_and_only_from_the_first_leader)
+{
+    dp_outcome_t outcome = {.kind = DP_OUTCOME_RECORD, .fetch_ms = 7};
+    dp_ticket_t ticket;
+    dp_view_t seen;
+
+    dp_table_t *table = table_make(NSLOTS, 4);
+
+    dp_table_claim(table, 100, 1);
+    dp_table_claim(table, 101, 1);
+    ck_assert_int_eq(join(table, 0, 1, &ticket), DP_JOIN_LEADER);
+    ck_assert_int_eq(join(table, 1, 1, &ticket), DP_JOIN_WAITER);
+    ck_assert(dp_table_takes_parts(table, &ticket));
+    memset(wake, 0, sizeof(wake));
+    dp_table_add_part(table, &ticket, 5, &outcome, wake);
+    ck_assert(wake[0] && wake[1] && !wake[2]);
+    ck_assert_int_eq(dp_table_look(table, &ticket, &seen), DP_FLIGHT_AIRBORNE);
+    ck_assert_uint_eq(seen.parts, 1u << 5);
+    ck_assert_uint_eq(seen.outcome.fetch_ms, 7);
+    dp_table_bury(table, 0, 100, 1, wake);
+    ck_assert(dp_table_adopt(table, 1, &ticket));
+    ck_assert(!dp_table_takes_parts(table, &ticket));
+    dp_table_look(table, &ticket, &seen);
+    ck_assert_uint_eq(seen.parts, 1u << 5);
+}
+END_TEST
+
 UNIT_MAIN("flight/table", the_first_leads_and_others_wait,
           a_landed_record_stays_until_all_have_left,
           a_place_is_not_used_before_it_is_clear,
@@ -288,4 +315,5 @@ UNIT_MAIN("flight/table", the_first_leads_and_others_wait,
           an_orphan_that_nobody_waits_for_is_over,
           a_landed_flight_survives_its_leader,
           resigning_leaves_the_flight_to_those_who_wait,
-          slots_are_claimed_found_and_freed)
+          slots_are_claimed_found_and_freed,
+          parts_come_before_the_whole_and_only_from_the_first_leader)
