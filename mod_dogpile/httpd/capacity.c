@@ -5,10 +5,10 @@
  *
  * A child of the event MPM accepts connections while they are fewer than
  * ThreadsPerChild + AsyncRequestWorkerFactor x (idle threads), and parked ones
- * count. So by default at most ThreadsPerChild x AsyncRequestWorkerFactor are
- * parked: that leaves as many connections as there are threads to everyone
- * else. The factor can't be asked of the MPM; it is read where the MPM read
- * it.
+ * count. So by default at most half of ThreadsPerChild x
+ * AsyncRequestWorkerFactor are parked: with half of the threads busy that
+ * leaves as many connections as there are threads to everyone else. The factor
+ * can't be asked of the MPM; it is read where the MPM read it.
  */
 #include "httpd/capacity.h"
 
@@ -20,7 +20,7 @@
 #include "httpd/park.h"
 
 /* AsyncRequestWorkerFactor, as the MPM has it without the directive. */
-#define DEFAULT_FACTOR 2.0
+#define DEFAULT_FACTOR 2
 
 /* A parked request has its connection and an eventfd. */
 #define FDS_PER_WAITER 2
@@ -58,25 +58,27 @@ int dp_capacity_blocked(void)
     return half > 0 ? half : 1;
 }
 
-/* The last one counts, wherever it stands. */
-static double factor_in(const ap_directive_t *tree, double factor)
+/* The last one counts, wherever it stands. The MPM takes fractions, and drops
+ * them. */
+static int factor_in(const ap_directive_t *tree, int factor)
 {
     double value;
 
     for (; tree != NULL; tree = tree->next) {
         if (strcasecmp(tree->directive, "AsyncRequestWorkerFactor") == 0
             && dp_text_double(tree->args, &value)) {
-            factor = value;
+            factor = value > 1 ? (int)value : 1;
         }
         factor = factor_in(tree->first_child, factor);
     }
     return factor;
 }
 
-/* How many a child can park without turning everyone else away. */
-static int room_of_child(void)
+/* How many a child with so many idle threads can park without turning everyone
+ * else away. */
+static int room_of(int threads)
 {
-    return (int)(threads_per_child() * factor_in(ap_conftree, DEFAULT_FACTOR));
+    return threads * factor_in(ap_conftree, DEFAULT_FACTOR);
 }
 
 int dp_capacity_waiters(void)
@@ -85,13 +87,13 @@ int dp_capacity_waiters(void)
         return 0;
     }
     return dp_global->max_waiters >= 0 ? dp_global->max_waiters
-                                       : room_of_child();
+                                       : room_of((threads_per_child() + 1) / 2);
 }
 
 int dp_capacity_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                       server_rec *s)
 {
-    int room = room_of_child();
+    int room = room_of(threads_per_child());
 
     (void)pconf;
     (void)plog;

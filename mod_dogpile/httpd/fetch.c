@@ -283,6 +283,7 @@ static void keep(void *baton, const dp_catch_t *made, const dogpile_id_t *base,
     apr_status_t rv = dp_store_put(task->store, &task->key, base, made->bytes,
                                    made->outcome.length, pool);
 
+    dp_hot_forget(dp_child.hot, task->store, &task->key);
     if (rv == APR_EEXIST) {
         dp_count(counters, DP_COUNT_store_refused);
         return;

@@ -21,15 +21,41 @@
 
 /* --- from the store ---------------------------------------------------- */
 
-/* A bucket of the tile's bytes: of the file where httpd may send files itself,
- * else of memory; NULL where they can't be read. */
-static apr_bucket *bucket_of(request_rec *r, const dp_found_t *found,
+/* What a look in the store brought: shared by requests, or this one's. */
+typedef struct look_t {
+    const dp_hot_record_t *shared;
+    dp_found_t found;
+} look_t;
+
+static const dp_record_t *record_of(const look_t *look)
+{
+    return look->shared ? &look->shared->record : &look->found.record;
+}
+
+/* A bucket of a hot tile: its bytes stay as long as the request. Streams of
+ * HTTP/2 are sent by another thread, maybe later. */
+static apr_bucket *hot_bucket(request_rec *r, const unsigned char *bytes,
+                              apr_size_t length)
+{
+    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
+
+    return r->connection->master
+               ? apr_bucket_heap_create((const char *)bytes, length, NULL, list)
+               : apr_bucket_immortal_create((const char *)bytes, length, list);
+}
+
+/* A bucket of the tile's bytes: of memory, or of the file where httpd may send
+ * files itself; NULL where they can't be read. */
+static apr_bucket *bucket_of(request_rec *r, const look_t *look,
                              const dp_record_tile_t *tile)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-    const dogpile_blob_t *blob = &found->blob;
+    const dogpile_blob_t *blob = &look->found.blob;
     const unsigned char *bytes;
 
+    if (look->shared) {
+        return hot_bucket(r, look->shared->bytes + tile->offset, tile->length);
+    }
     if (core->enable_sendfile == ENABLE_SENDFILE_ON && blob->file != NULL
         && tile->offset + tile->length > blob->have) {
         return apr_bucket_file_create(blob->file, tile->offset, tile->length,
@@ -43,45 +69,49 @@ static apr_bucket *bucket_of(request_rec *r, const dp_found_t *found,
                                   r->connection->bucket_alloc);
 }
 
-/* Whether what was found may be served now, and as what. */
-static int is_servable(const request_rec *r, const dp_task_t *task,
-                       const dp_record_t *record, const char **how)
+static int is_fresh(const request_rec *r, const dp_record_t *record)
 {
-    apr_time_t now = r->request_time;
+    return record->expires > r->request_time;
+}
 
-    *how = record->expires > now ? "hit" : "stale";
+/* Whether what was found may be served now. */
+static int is_servable(const request_rec *r, const dp_task_t *task,
+                       const dp_record_t *record)
+{
     return dp_task_index(task) < record->ntiles
-           && (record->expires > now
-               || record->expires + task->dir.stale_usec > now);
+           && (is_fresh(r, record)
+               || record->expires + task->dir.stale_usec > r->request_time);
+}
+
+static void count_hit(request_rec *r, const dp_task_t *task, int fresh)
+{
+    dp_reply_note(r, fresh ? "hit" : "stale");
+    dp_count(&dp_child.area->counters, fresh ? DP_COUNT_hits : DP_COUNT_stale);
+    if (!fresh) {
+        dp_refresh(r, task);
+    }
 }
 
 /* From the store. Returns DECLINED where there is nothing to serve. */
 static int answer_from_store(request_rec *r, const dp_task_t *task)
 {
     int index = dp_task_index(task);
-    apr_bucket *body = NULL;
-    dp_found_t found;
-    const char *how;
+    apr_bucket *body;
+    look_t look;
 
     if (task->store == NULL
-        || dp_store_look(task->store, &task->key, &found, r->pool)
+        || dp_hot_look(dp_child.hot, task->store, &task->key, &look.shared,
+                       &look.found, r->pool)
                != APR_SUCCESS
-        || !is_servable(r, task, &found.record, &how)) {
+        || !is_servable(r, task, record_of(&look))) {
         return DECLINED;
     }
-    body = bucket_of(r, &found, &found.record.tiles[index]);
+    body = bucket_of(r, &look, &record_of(&look)->tiles[index]);
     if (body == NULL) {
         return DECLINED;
     }
-    dp_reply_note(r, how);
-    if (strcmp(how, "hit") == 0) {
-        dp_count(&dp_child.area->counters, DP_COUNT_hits);
-    }
-    else {
-        dp_count(&dp_child.area->counters, DP_COUNT_stale);
-        dp_refresh(r, task);
-    }
-    return dp_reply_tile(r, &task->dir, &found.record, index, "hit", body);
+    count_hit(r, task, is_fresh(r, record_of(&look)));
+    return dp_reply_tile(r, &task->dir, record_of(&look), index, "hit", body);
 }
 
 /* --- the handler ------------------------------------------------------- */

@@ -7,10 +7,12 @@
  * else happens on the thread of whoever calls. Those who are woken together
  * come back a few at a time (window.c), each that was answered letting the
  * next one go, so that a landing with thousands of waiters doesn't take every
- * thread of the child from everyone else.
+ * thread of the child from everyone else. One that isn't answered soon, as its
+ * client reads slowly or its request is passed on, counts no longer: it must
+ * not keep the others.
  *
  * The invariant: a parking is in exactly one ring while its state is ASLEEP or
- * CALLED or while it is bridged, and in none otherwise.
+ * CALLED, while it is counted, or while it is bridged, and in none otherwise.
  */
 #include "httpd/park_priv.h"
 
@@ -24,6 +26,10 @@
 
 /* Of the lot's own eventfd; places have their index and generation. */
 #define CALL UINT64_MAX
+
+/* How long one that was brought back counts: many times what an answer takes
+ * whose client reads it at once. */
+#define COUNTED_USEC apr_time_from_msec(100)
 
 /* The thread looks that often in any case. */
 #define LOOK_ANYWAY_USEC apr_time_from_sec(60)
@@ -95,9 +101,19 @@ static void let_go_locked(void)
         APR_RING_REMOVE(first, link);
         first->state = DP_PARKED_AWAKE;
         first->is_counted = 1;
+        first->until = dp_clock_now(&dp_clock_monotonic) + COUNTED_USEC;
+        APR_RING_INSERT_TAIL(&dp_lot->awake, first, dp_parking_t, link);
         dp_lot->nawake++;
         write_to(dp_lot->places[first->place].wake_fd);
     }
+}
+
+static void uncount_locked(dp_parking_t *parking)
+{
+    APR_RING_REMOVE(parking, link);
+    parking->is_counted = 0;
+    dp_lot->nawake--;
+    let_go_locked();
 }
 
 static void call_locked(dp_parking_t *parking)
@@ -109,6 +125,9 @@ static void call_locked(dp_parking_t *parking)
     parking->state = DP_PARKED_CALLED;
     APR_RING_INSERT_TAIL(&dp_lot->called, parking, dp_parking_t, link);
     let_go_locked();
+    if (APR_RING_FIRST(&dp_lot->called) == parking) {
+        write_to(dp_lot->call_fd); /* whom it waits for may take long */
+    }
 }
 
 /* --- places ------------------------------------------------------------ */
@@ -198,9 +217,7 @@ void dp_lot_answered(dp_parking_t *parking)
 {
     lock();
     if (parking->is_counted) {
-        parking->is_counted = 0;
-        dp_lot->nawake--;
-        let_go_locked();
+        uncount_locked(parking);
     }
     unlock();
 }
@@ -291,6 +308,18 @@ static apr_time_t end_waits_locked(struct dp_parking_ring_t *ring,
     return next;
 }
 
+static apr_time_t end_all_waits_locked(apr_time_t now)
+{
+    apr_time_t next = now + LOOK_ANYWAY_USEC;
+
+    next = end_waits_locked(&dp_lot->asleep, call_locked, now, next);
+    next = end_waits_locked(&dp_lot->bridged, end_reading_locked, now, next);
+    if (!APR_RING_EMPTY(&dp_lot->called, dp_parking_t, link)) {
+        next = end_waits_locked(&dp_lot->awake, uncount_locked, now, next);
+    }
+    return next;
+}
+
 static void client_went_locked(uint64_t name)
 {
     dp_place_t *place = &dp_lot->places[(uint32_t)name];
@@ -327,10 +356,7 @@ static void *APR_THREAD_FUNC watch_lot(apr_thread_t *thread, void *baton)
                 client_went_locked(events[i].data.u64);
             }
         }
-        next = now + LOOK_ANYWAY_USEC;
-        next = end_waits_locked(&dp_lot->asleep, call_locked, now, next);
-        next =
-            end_waits_locked(&dp_lot->bridged, end_reading_locked, now, next);
+        next = end_all_waits_locked(now);
         is_over = dp_lot->is_over;
         unlock();
     }
@@ -379,6 +405,7 @@ apr_status_t dp_lot_make(int nplaces, apr_pool_t *pchild)
     pthread_mutex_init(&dp_lot->mutex, NULL);
     APR_RING_INIT(&dp_lot->asleep, dp_parking_t, link);
     APR_RING_INIT(&dp_lot->called, dp_parking_t, link);
+    APR_RING_INIT(&dp_lot->awake, dp_parking_t, link);
     APR_RING_INIT(&dp_lot->bridged, dp_parking_t, link);
     dp_lot->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     dp_lot->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -69,6 +69,12 @@ static int can_park(const request_rec *r, const dp_parking_t *parking)
            && !r->connection->clogging_input_filters;
 }
 
+const server_rec *dp_park_server(const request_rec *r)
+{
+    return r->server->keep_alive_timeout_set ? r->server
+                                             : r->connection->base_server;
+}
+
 /* --- a request parks --------------------------------------------------- */
 
 static apr_status_t leave(void *parking)
@@ -165,15 +171,15 @@ static void bridge(dp_parking_t *parking, apr_interval_time_t keep_alive)
 static void resume(dp_parking_t *parking)
 {
     request_rec *r = parking->r;
-    apr_interval_time_t keep_alive = r->server->keep_alive_timeout;
+    apr_interval_time_t keep_alive = dp_park_server(r)->keep_alive_timeout;
 
     apr_pool_cleanup_kill(r->pool, parking, leave);
     dp_lot_leave(parking);
     parking->r = NULL;
     answer(parking, r);
     ap_process_request_after_handler(r); /* which is the end of r */
-    bridge(parking, keep_alive);
     dp_lot_answered(parking);
+    bridge(parking, keep_alive);
 }
 
 /* --- hooks ------------------------------------------------------------- */
@@ -262,8 +268,8 @@ static void resume_connection(conn_rec *c, request_rec *r)
     dp_parking_t *parking = parking_of(c);
 
     (void)r;
-    if (parking == NULL) {
-        return;
+    if (parking == NULL || dp_lot == NULL) {
+        return; /* not one of ours, or the child has ended */
     }
     if (parking->is_lent) {
         show_socket(parking, parking->client_fd);
@@ -279,14 +285,18 @@ static void resume_connection(conn_rec *c, request_rec *r)
     }
 }
 
-/* The MPM closes a connection with a parked request, as its Timeout is over:
- * the client is told so. */
+/* The MPM closes a connection. Where a request is parked, its Timeout is over,
+ * and the client is told so. */
 static int before_close(conn_rec *c)
 {
     dp_parking_t *parking = parking_of(c);
     conn_state_e state;
 
-    if (parking != NULL && parking->r != NULL && !parking->is_inside) {
+    if (parking == NULL) {
+        return OK;
+    }
+    dp_lot_unbridge(parking); /* its descriptor will be someone else's */
+    if (parking->r != NULL && !parking->is_inside) {
         state = c->cs->state;
         c->keepalive = AP_CONN_CLOSE;
         resume(parking);

@@ -46,6 +46,10 @@ void dp_park_wake(void *parking);
 /* Give the place back without having parked. */
 void dp_park_cancel(dp_parking_t *parking);
 
+/* The server whose Timeout and KeepAliveTimeout the MPM applies to the
+ * connection. */
+const server_rec *dp_park_server(const request_rec *r);
+
 /* How many are parked in this child, and how many may be. */
 int dp_park_count(void);
 int dp_park_max(void);

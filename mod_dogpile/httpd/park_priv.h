@@ -42,8 +42,8 @@ struct dp_parking_t {
     int is_counted; /* among those awake */
     apr_time_t until;
     APR_RING_ENTRY(dp_parking_t)
-    link; /* asleep or bridged: by `until`;
-                                          called: first come, first served */
+    link; /* asleep, counted or bridged: by `until`;
+             called: first come, first served */
 };
 
 APR_RING_HEAD(dp_parking_ring_t, dp_parking_t);
@@ -63,9 +63,10 @@ typedef struct dp_lot_t {
     int nplaces;
     int first_free; /* -1: none */
     int ntaken;
-    int nawake; /* brought back and not answered yet */
+    int nawake; /* counted: brought back a moment ago, not answered yet */
     struct dp_parking_ring_t asleep;
     struct dp_parking_ring_t called;
+    struct dp_parking_ring_t awake; /* those that are counted */
     struct dp_parking_ring_t bridged;
     int epoll_fd; /* clients that may go, and the lot's own eventfd */
     int call_fd;

@@ -29,6 +29,11 @@
 #define SPARE_FLIGHTS 1024
 #define FLIGHTS_MAX 65536
 
+/* Of hot records in a child: a city's tiles of the zoom levels that people look
+ * at. */
+#define HOT_BYTES (64 * 1024 * 1024)
+#define HOT_RECORDS 4096
+
 dp_child_t dp_child;
 
 /* What is retained; the pointers are to memory of the process. */
@@ -310,6 +315,9 @@ void dp_child_init(apr_pool_t *pchild, server_rec *s)
     dp_child.max_blocked = dp_capacity_blocked();
     apr_thread_mutex_create(&dp_child.master_mutex, APR_THREAD_MUTEX_DEFAULT,
                             pchild);
+    /* Requests use it until httpd ends, longer than the child's pool. */
+    dp_hot_create(&dp_child.hot, HOT_BYTES, HOT_RECORDS, &dp_clock_real,
+                  s->process->pool);
     if (dp_global->is_enabled) {
         /* Registered first, it runs last: after the end of the flights. */
         apr_pool_pre_cleanup_register(pchild, NULL, forget_child);

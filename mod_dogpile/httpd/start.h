@@ -11,6 +11,7 @@
 #include "httpd/config.h"
 
 #include "flight/flight.h"
+#include "store/hot.h"
 
 /* Passes of which the reason has been logged are remembered in a table of
  * this size; beyond it they are only counted. */
@@ -30,6 +31,7 @@ typedef struct dp_child_t {
     dp_shared_t *shared;
     int max_blocked;
     int is_threaded;
+    dp_hot_t *hot;
     conn_rec *master; /* of the internal connections (internal.c) */
     apr_thread_mutex_t *master_mutex;
     apr_pool_t *pool;

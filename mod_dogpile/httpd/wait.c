@@ -179,7 +179,7 @@ static int finish(request_rec *r, void *baton)
  * answer. */
 static apr_time_t deadline(const request_rec *r, const dp_wait_t *wait)
 {
-    apr_interval_time_t timeout = r->server->timeout;
+    apr_interval_time_t timeout = dp_park_server(r)->timeout;
     apr_interval_time_t margin = timeout / 4;
     apr_interval_time_t longest;
 

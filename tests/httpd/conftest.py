@@ -11,8 +11,17 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from pydogpile.mapserver import MapServer  # noqa: E402
-from pydogpile.server import USER, Httpd  # noqa: E402
+from pydogpile.server import USER, Httpd, chosen_mpm  # noqa: E402
 from pydogpile.upstream import Upstream  # noqa: E402
+from pydogpile.wire import Dial  # noqa: E402
+
+
+def pytest_collection_modifyitems(items):
+    """Tests marked `event` are about what only that MPM does; they run in the
+    round that is under it."""
+    if chosen_mpm() != "event":
+        items[:] = [item for item in items
+                    if not item.get_closest_marker("event")]
 
 
 @contextlib.contextmanager
@@ -91,6 +100,14 @@ def site(_site):
     _site.upstream.forget()
     yield _site
     _site.upstream.reset()
+
+
+@pytest.fixture
+def dial():
+    """Opens connections whose requests and answers are told apart."""
+    made = Dial()
+    yield made
+    made.close()
 
 
 @pytest.fixture

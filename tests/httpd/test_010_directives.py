@@ -90,6 +90,9 @@ VALUES = [
     ("DogpileFetchThreads 0", "allowed: a whole number from 1 to 1024"),
     ("DogpileMaxBlocked -1", "allowed: a whole number from 0 to 1000000"),
     ("DogpileMaxBlocked many", "allowed: a whole number from 0 to 1000000"),
+    ("DogpileMaxWaiters -1", "allowed: a whole number from 0 to 1000000"),
+    ("DogpileMaxWaiters some", "allowed: a whole number from 0 to 1000000"),
+    ("DogpileAsync 1", "must be On or Off"),
     ("DogpileLockTimeout 0.5", "allowed: 1 second or more"),
     ("DogpileLockTimeout x", "allowed: " + TIME),
     ("DogpileLockRetry 1ms", "allowed: 10ms to 10s"),
@@ -220,6 +223,7 @@ SECTIONS = [
 SERVER_ONLY = [
     "DogpileFetchThreads 4", "DogpileMaxBlocked 4", "DogpileLockTimeout 4",
     "DogpileLockRetry 1", "DogpileLockNamespace a", "DogpileLockHost a",
+    "DogpileAsync Off", "DogpileMaxWaiters 4",
 ]
 
 
@@ -284,6 +288,8 @@ def test_unclosed_section_is_refused():
 
 ALL_RIGHT = """
 DogpileFetchThreads 8
+DogpileAsync on
+DogpileMaxWaiters 0
 DogpileMaxBlocked 0
 DogpileLockTimeout 15s
 DogpileLockRetry 0.1
