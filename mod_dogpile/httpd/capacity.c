@@ -99,7 +99,7 @@ int dp_capacity_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     (void)plog;
     (void)ptemp;
     if (dp_global->is_enabled && dp_capacity_waiters() > room) {
-        dp_slog(s, APLOG_WARNING | APLOG_STARTUP, 0, 117,
+        dp_slog(s, APLOG_WARNING | APLOG_STARTUP, 0, 119,
                 "DogpileMaxWaiters %d: with ThreadsPerChild %d and this "
                 "AsyncRequestWorkerFactor %d may wait in a child before it "
                 "accepts no more connections; raise the factor to %d",
