@@ -40,7 +40,7 @@ REPLAY_LIB := tests/fuzz/standalone.c
 # Debian's packages: to build, and to run the demo and the tests.
 DEB_BUILD := gcc libc6-dev pkg-config apache2-dev libapr1-dev \
              libaprutil1-dev libssl-dev libpng-dev libjpeg62-turbo-dev \
-             zlib1g-dev libmemcached-dev libhiredis-dev libzookeeper-mt-dev \
+             zlib1g-dev libdeflate-dev libmemcached-dev libhiredis-dev libzookeeper-mt-dev \
              libyaml-dev
 DEB_DEMO := apache2-bin cgi-mapserver libjs-leaflet fonts-dejavu-core python3 \
             util-linux
@@ -56,7 +56,7 @@ HTTPD_CPPFLAGS = -I$(shell $(APXS) -q INCLUDEDIR)
 APR_CPPFLAGS = $(shell pkg-config --cflags apr-1 apr-util-1)
 BACK_END_CPPFLAGS = $(shell pkg-config --cflags hiredis libmemcached)
 APR_LIBS = $(shell pkg-config --libs apr-1 apr-util-1)
-IMAGE_LIBS = $(shell pkg-config --libs libpng libjpeg zlib)
+IMAGE_LIBS = $(shell pkg-config --libs libpng libjpeg zlib libdeflate)
 LIB_LIBS = $(IMAGE_LIBS) $(shell pkg-config --libs libcrypto libmemcached yaml-0.1) \
            -lmemcachedutil -lm -lpthread
 BACK_END_LIBS = $(shell pkg-config --libs hiredis libssl) -lzookeeper_mt
@@ -117,6 +117,8 @@ $(TOOL): $(call objects,$(TOOL_SRC)) $(BACK_ENDS) $(LIB)
 	$(Q)$(CC) -Wl,--as-needed $(DP_LDFLAGS) -o $@ $(filter %.o,$^) $(BACK_ENDS) \
 	    $(LIB) $(BACK_END_LIBS) $(LIB_LIBS) $(APR_LIBS)
 
+# Cutting is what takes the processor's time.
+$(BUILD)/obj/mod_dogpile/image/%.o: DP_CFLAGS += -O3
 # The ZooKeeper client's headers want to be told that it has threads.
 $(BUILD)/obj/mod_dogpile/lock/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS) -DTHREADED
 $(BUILD)/obj/mod_dogpile/store/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cutting a JPEG with libjpeg: opening, errors, limits and the tile buffer.
- * Called by dp_image_split() on a fetcher thread.
+ * Opening a JPEG with libjpeg: errors and limits. Called by dp_split_open()
+ * on a fetcher thread. Its tiles are written in jpeg_tile.c, by any threads.
  *
  * Windows on the grid of coded blocks are cut without decoding (jpeg_crop.c),
  * which is every window of a metatile whose buffer and tiles are multiples of
@@ -11,14 +11,13 @@
  * so a warning is an error here.
  *
  * Invariant: the one setjmp() is in a function without locals, and what a jump
- * could lose lies in the dp_jpeg_t of its caller, which frees it in one place.
+ * could lose lies in the dp_jpeg_t, which is freed with the split's pool.
  */
 #include "image/jpeg_priv.h"
 
 #include <apr_strings.h>
 #include <jerror.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Encoders write about ten; each costs a pass over the whole picture. */
 #define SCANS_MAX 64
@@ -32,39 +31,34 @@
 
 #define QUANTUM_MAX 8191 /* of a quantisation table */
 
-#define TILE_BYTES ((apr_size_t)64 * 1024) /* to begin with */
-
 /* The longest colour profile that is handed on to every tile. */
 #define PROFILE_MAX (32 * 1024)
 #define PROFILE_MARKER (JPEG_APP0 + 2)
-#define PROFILE_NAME "ICC_PROFILE" /* ICC.1, annex B: with its final zero */
 
-static void leave(dp_jpeg_t *jpeg, apr_status_t status, const char *why)
-    __attribute__((noreturn));
-
-static void leave(dp_jpeg_t *jpeg, apr_status_t status, const char *why)
+void dp_jpeg_leave(dp_jpeg_exit_t *from, apr_status_t status, const char *why)
 {
-    jpeg->status = status;
-    jpeg->cut->why = why;
-    longjmp(jpeg->failed, 1);
+    from->status = status;
+    apr_cpystrn(from->why, why, sizeof(from->why));
+    longjmp(from->jump, 1);
 }
 
-void dp_jpeg_no_memory(dp_jpeg_t *jpeg)
+void dp_jpeg_no_memory(dp_jpeg_exit_t *from)
 {
-    leave(jpeg, APR_ENOMEM, "no memory to cut the JPEG");
+    dp_jpeg_leave(from, APR_ENOMEM, "no memory to cut the JPEG");
 }
 
 static void fail(j_common_ptr codec)
 {
-    dp_jpeg_t *jpeg = (dp_jpeg_t *)codec->err;
-    char text[JMSG_LENGTH_MAX];
+    static const char prefix[] = "a broken JPEG: ";
+    dp_jpeg_exit_t *from = (dp_jpeg_exit_t *)codec->err;
+    char text[sizeof(prefix) + JMSG_LENGTH_MAX];
 
     if (codec->err->msg_code == JERR_OUT_OF_MEMORY) {
-        dp_jpeg_no_memory(jpeg);
+        dp_jpeg_no_memory(from);
     }
-    codec->err->format_message(codec, text);
-    leave(jpeg, APR_EINVAL,
-          apr_pstrcat(jpeg->cut->pool, "a broken JPEG: ", text, NULL));
+    codec->err->format_message(codec,
+                               apr_cpystrn(text, prefix, sizeof(prefix)));
+    dp_jpeg_leave(from, APR_EINVAL, text);
 }
 
 /* Levels below 0 are warnings about the data, others are traces. */
@@ -80,42 +74,24 @@ static void print_nothing(j_common_ptr codec)
     (void)codec;
 }
 
+struct jpeg_error_mgr *dp_jpeg_exit_init(dp_jpeg_exit_t *from)
+{
+    jpeg_std_error(&from->errors);
+    from->errors.error_exit = fail;
+    from->errors.emit_message = emit;
+    from->errors.output_message = print_nothing;
+    from->status = APR_SUCCESS;
+    return &from->errors;
+}
+
 static void count_scans(j_common_ptr codec)
 {
-    dp_jpeg_t *jpeg = (dp_jpeg_t *)codec->err;
+    const dp_jpeg_t *jpeg = (const dp_jpeg_t *)codec->err;
 
-    if (codec->is_decompressor && jpeg->in.input_scan_number > SCANS_MAX) {
-        leave(jpeg, APR_EINVAL, "a JPEG of too many scans");
+    if (jpeg->in.input_scan_number > SCANS_MAX) {
+        dp_jpeg_leave((dp_jpeg_exit_t *)codec->err, APR_EINVAL,
+                      "a JPEG of too many scans");
     }
-}
-
-static void target_start(j_compress_ptr out)
-{
-    dp_jpeg_t *jpeg = (dp_jpeg_t *)out->err;
-
-    out->dest->next_output_byte = jpeg->tile;
-    out->dest->free_in_buffer = jpeg->tile_max;
-}
-
-/* The buffer is full: double it. */
-static boolean target_grow(j_compress_ptr out)
-{
-    dp_jpeg_t *jpeg = (dp_jpeg_t *)out->err;
-    unsigned char *larger = realloc(jpeg->tile, 2 * jpeg->tile_max);
-
-    if (!larger) {
-        dp_jpeg_no_memory(jpeg);
-    }
-    jpeg->tile = larger;
-    out->dest->next_output_byte = larger + jpeg->tile_max;
-    out->dest->free_in_buffer = jpeg->tile_max;
-    jpeg->tile_max *= 2;
-    return TRUE;
-}
-
-static void target_end(j_compress_ptr out)
-{
-    (void)out;
 }
 
 /* T.81 B.2.4.1 forbids 0. libjpeg's encoder divides by eight times the value,
@@ -132,110 +108,94 @@ static int is_sound_table(const JQUANT_TBL *table)
     return 1;
 }
 
-void dp_jpeg_begin_tile(dp_jpeg_t *jpeg, const dp_window_t *window)
+static void check_tables(dp_jpeg_t *jpeg)
 {
     int i;
 
-    jpeg_copy_critical_parameters(&jpeg->in, &jpeg->out);
     for (i = 0; i < NUM_QUANT_TBLS; i++) {
-        if (!is_sound_table(jpeg->out.quant_tbl_ptrs[i])) {
-            leave(jpeg, APR_EINVAL, "a broken JPEG: impossible quantisation");
-        }
-    }
-    jpeg->out.image_width = (JDIMENSION)window->width;
-    jpeg->out.image_height = (JDIMENSION)window->height;
-    /* Twice the time of a small step, for tiles that are smaller by a few
-     * percent, and by half where there is little to see. */
-    jpeg->out.optimize_coding = TRUE;
-    jpeg->out.dest = &jpeg->target;
-}
-
-void dp_jpeg_end_tile(dp_jpeg_t *jpeg, dp_piece_t *piece)
-{
-    jpeg_finish_compress(&jpeg->out);
-    piece->size = jpeg->tile_max - jpeg->target.free_in_buffer;
-    piece->bytes = apr_pmemdup(jpeg->cut->pool, jpeg->tile, piece->size);
-}
-
-void dp_jpeg_write_profile(dp_jpeg_t *jpeg)
-{
-    const struct jpeg_marker_struct *marker = jpeg->in.marker_list;
-
-    for (; marker; marker = marker->next) {
-        if (marker->data_length == marker->original_length
-            && marker->data_length >= sizeof(PROFILE_NAME)
-            && memcmp(marker->data, PROFILE_NAME, sizeof(PROFILE_NAME)) == 0) {
-            jpeg_write_marker(&jpeg->out, PROFILE_MARKER, marker->data,
-                              marker->data_length);
-            return;
+        if (!is_sound_table(jpeg->in.quant_tbl_ptrs[i])) {
+            dp_jpeg_leave(&jpeg->exit, APR_EINVAL,
+                          "a broken JPEG: impossible quantisation");
         }
     }
 }
 
-static void open_codecs(dp_jpeg_t *jpeg)
+static void create(dp_jpeg_t *jpeg)
 {
-    dp_cut_t *cut = jpeg->cut;
+    const dp_split_t *split = jpeg->split;
 
-    jpeg->in.err = &jpeg->errors;
-    jpeg->out.err = &jpeg->errors;
+    jpeg->in.err = dp_jpeg_exit_init(&jpeg->exit);
     jpeg_create_decompress(&jpeg->in);
-    jpeg_create_compress(&jpeg->out);
     jpeg->in.mem->max_memory_to_use = WORK_BYTES
                                       + (long)PIXEL_BYTES
-                                            * (cut->width + BLOCKS_PX)
-                                            * (cut->height + BLOCKS_PX);
-    jpeg->out.mem->max_memory_to_use = jpeg->in.mem->max_memory_to_use;
+                                            * (split->width + BLOCKS_PX)
+                                            * (split->height + BLOCKS_PX);
     jpeg->progress.progress_monitor = count_scans;
     jpeg->in.progress = &jpeg->progress;
-    jpeg->target.init_destination = target_start;
-    jpeg->target.empty_output_buffer = target_grow;
-    jpeg->target.term_destination = target_end;
-    jpeg->tile_max = TILE_BYTES;
-    jpeg->tile = malloc(jpeg->tile_max);
-    if (!jpeg->tile) {
-        dp_jpeg_no_memory(jpeg);
-    }
 }
 
-static void cut_all(dp_jpeg_t *jpeg)
+static void read_all(dp_jpeg_t *jpeg)
 {
-    dp_cut_t *cut = jpeg->cut;
+    const dp_split_t *split = jpeg->split;
 
-    open_codecs(jpeg);
-    jpeg_mem_src(&jpeg->in, cut->bytes, cut->size);
+    create(jpeg);
+    jpeg_mem_src(&jpeg->in, split->bytes, split->size);
     jpeg_save_markers(&jpeg->in, PROFILE_MARKER, PROFILE_MAX);
     jpeg_read_header(&jpeg->in, TRUE);
-    if (jpeg->in.image_width != (JDIMENSION)cut->width
-        || jpeg->in.image_height != (JDIMENSION)cut->height) {
-        leave(jpeg, APR_EINVAL, "a JPEG of two sizes");
+    if (jpeg->in.image_width != (JDIMENSION)split->width
+        || jpeg->in.image_height != (JDIMENSION)split->height) {
+        dp_jpeg_leave(&jpeg->exit, APR_EINVAL, "a JPEG of two sizes");
     }
-    if (dp_jpeg_is_aligned(jpeg)) {
-        dp_jpeg_crop(jpeg);
+    jpeg->is_aligned = dp_jpeg_is_aligned(jpeg);
+    if (jpeg->is_aligned) {
+        dp_jpeg_read_blocks(jpeg);
     }
     else {
-        dp_jpeg_recode(jpeg);
+        dp_jpeg_read_pixels(jpeg);
+    }
+    check_tables(jpeg);
+}
+
+static void read_or_fail(dp_jpeg_t *jpeg)
+{
+    if (setjmp(jpeg->exit.jump) == 0) {
+        read_all(jpeg);
     }
 }
 
-static void cut_or_fail(dp_jpeg_t *jpeg)
+static apr_status_t forget(void *data)
 {
-    if (setjmp(jpeg->failed) == 0) {
-        cut_all(jpeg);
+    dp_jpeg_t *jpeg = data;
+
+    jpeg_destroy_decompress(&jpeg->in);
+    free(jpeg->pixels);
+    return APR_SUCCESS;
+}
+
+static apr_status_t open_jpeg(dp_split_t *split)
+{
+    /* What no tile can be written from, one of a single pixel can't. */
+    static const dp_window_t trial = {0, 0, 1, 1};
+    dp_jpeg_t *jpeg = apr_pcalloc(split->pool, sizeof(*jpeg));
+    dp_piece_t piece;
+
+    split->picture = jpeg;
+    jpeg->split = split;
+    apr_pool_cleanup_register(split->pool, jpeg, forget, apr_pool_cleanup_null);
+    read_or_fail(jpeg);
+    if (jpeg->exit.status != APR_SUCCESS) {
+        split->why = jpeg->exit.why;
+        return jpeg->exit.status;
     }
+    return dp_jpeg_write(&piece, jpeg, &trial, &split->why, split->pool);
 }
 
-apr_status_t dp_jpeg_split(dp_cut_t *cut)
+static apr_status_t cut_jpeg(dp_piece_t *piece, dp_split_t *split,
+                             const dp_window_t *window, apr_pool_t *pool)
 {
-    dp_jpeg_t jpeg = {.cut = cut, .status = APR_SUCCESS};
+    const char *why;
 
-    jpeg_std_error(&jpeg.errors);
-    jpeg.errors.error_exit = fail;
-    jpeg.errors.emit_message = emit;
-    jpeg.errors.output_message = print_nothing;
-    cut_or_fail(&jpeg);
-    jpeg_destroy_compress(&jpeg.out);
-    jpeg_destroy_decompress(&jpeg.in);
-    free(jpeg.pixels);
-    free(jpeg.tile);
-    return jpeg.status;
+    return dp_jpeg_write(piece, split->picture, window, &why, pool);
 }
+
+const dp_codec_t dp_jpeg_codec = {open_jpeg, cut_jpeg};

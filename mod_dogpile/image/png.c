@@ -1,58 +1,112 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cutting a PNG: decode once, encode each window. Called by dp_image_split()
- * on a fetcher thread. What is kept, and what was measured, is in
- * docs/design/image.md.
+ * Cutting a PNG: decode once, encode each window. Called by dp_split_open()
+ * on a fetcher thread, and by dp_split_piece() on any. What is kept, and what
+ * was measured, is in docs/design/image.md.
  *
- * Invariant: all memory outside the pool is owned by the picture and the
- * encoder, and both are freed here, on every path.
+ * An encoder has buffers of half a megabyte and more, so one that is done
+ * waits for the next window, of whatever thread. The mutex guards those that
+ * wait and nothing else.
+ *
+ * Invariant: all memory outside the pool is owned by the picture and its
+ * encoders, which are freed when the split's pool goes.
  */
 #include "image/png_priv.h"
+
+#include <apr_thread_mutex.h>
+#include <stdlib.h>
+
+/* More threads than that encode one picture with encoders made for once. */
+#define IDLE_MAX 8
+
+typedef struct picture_t {
+    dp_png_t png;
+    int max_width; /* of the windows */
+    int max_height;
+    apr_thread_mutex_t *mutex; /* guards the two below */
+    dp_png_encoder_t *idle[IDLE_MAX];
+    int nidle;
+} picture_t;
 
 static int larger(int a, int b)
 {
     return a > b ? a : b;
 }
 
-static apr_status_t encode_all(dp_cut_t *cut, dp_png_encoder_t *encoder)
+static apr_status_t forget(void *data)
 {
+    picture_t *picture = data;
     int i;
 
-    for (i = 0; i < cut->nwindows; i++) {
-        apr_status_t status = dp_png_encode(&cut->pieces[i], encoder,
-                                            &cut->windows[i], cut->pool);
-
-        if (status != APR_SUCCESS) {
-            return status;
-        }
+    for (i = 0; i < picture->nidle; i++) {
+        dp_png_encoder_free(picture->idle[i]);
     }
+    free(picture->png.rows);
     return APR_SUCCESS;
 }
 
-apr_status_t dp_png_split(dp_cut_t *cut)
+static apr_status_t open_png(dp_split_t *split)
 {
-    dp_png_t png = {0};
-    dp_png_encoder_t *encoder = NULL;
-    int max_width = 1;
-    int max_height = 1;
+    picture_t *picture = apr_pcalloc(split->pool, sizeof(*picture));
     int i;
-    apr_status_t status = dp_png_read(&png, cut);
 
-    if (status != APR_SUCCESS) {
-        goto cleanup;
+    split->picture = picture;
+    apr_pool_cleanup_register(split->pool, picture, forget,
+                              apr_pool_cleanup_null);
+    for (i = 0; i < split->nwindows; i++) {
+        picture->max_width =
+            larger(picture->max_width, split->windows[i].width);
+        picture->max_height =
+            larger(picture->max_height, split->windows[i].height);
     }
-    for (i = 0; i < cut->nwindows; i++) {
-        max_width = larger(max_width, cut->windows[i].width);
-        max_height = larger(max_height, cut->windows[i].height);
+    if (apr_thread_mutex_create(&picture->mutex, APR_THREAD_MUTEX_DEFAULT,
+                                split->pool)
+        != APR_SUCCESS) {
+        split->why = dp_png_no_memory;
+        return APR_ENOMEM;
     }
-    encoder = dp_png_encoder_make(&png, max_width, max_height);
-    status = encoder ? encode_all(cut, encoder) : APR_ENOMEM;
-    if (status != APR_SUCCESS) {
-        cut->why = "no memory to encode the tiles";
-    }
+    return dp_png_read(&picture->png, split);
+}
 
-cleanup:
+/* NULL without memory. */
+static dp_png_encoder_t *take_encoder(picture_t *picture)
+{
+    dp_png_encoder_t *encoder = NULL;
+
+    apr_thread_mutex_lock(picture->mutex);
+    if (picture->nidle > 0) {
+        encoder = picture->idle[--picture->nidle];
+    }
+    apr_thread_mutex_unlock(picture->mutex);
+    return encoder ? encoder
+                   : dp_png_encoder_make(&picture->png, picture->max_width,
+                                         picture->max_height);
+}
+
+static void give_encoder(picture_t *picture, dp_png_encoder_t *encoder)
+{
+    apr_thread_mutex_lock(picture->mutex);
+    if (picture->nidle < IDLE_MAX) {
+        picture->idle[picture->nidle++] = encoder;
+        encoder = NULL;
+    }
+    apr_thread_mutex_unlock(picture->mutex);
     dp_png_encoder_free(encoder);
-    dp_png_free(&png);
+}
+
+static apr_status_t cut_png(dp_piece_t *piece, dp_split_t *split,
+                            const dp_window_t *window, apr_pool_t *pool)
+{
+    picture_t *picture = split->picture;
+    dp_png_encoder_t *encoder = take_encoder(picture);
+    apr_status_t status;
+
+    if (!encoder) {
+        return APR_ENOMEM;
+    }
+    status = dp_png_encode(piece, encoder, window, pool);
+    give_encoder(picture, encoder);
     return status;
 }
+
+const dp_codec_t dp_png_codec = {open_png, cut_png};

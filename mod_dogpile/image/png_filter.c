@@ -1,111 +1,122 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cuts the rows of a window out of a decoded PNG and filters them (PNG 9.2),
- * and decides how. Called by the encoder, on its thread; only reads the
- * picture.
+ * The filters of PNG 9.2, both ways: undone in the rows of a source, in place,
+ * and applied to the rows of a window as it is cut out. Called by the decoder
+ * and the encoders, on their threads; only dp_png_unfilter() writes to a
+ * picture, before anybody else sees it.
  *
- * The decision is made for a window and from one number, the share of pixels
- * that equal their left neighbour: it separates drawn maps, shaded relief and
- * photographs well, and costs less than a percent of the encoding. Trying
- * filters row by row, as libpng does, costs as much as the deflating and makes
- * drawn maps a quarter larger (docs/design/image.md).
+ * Undoing is a chain, each pixel needs the one before it; what can be gained
+ * is that the distance between the two is a constant to the compiler. Applied,
+ * no byte depends on another's result.
  */
 #include "image/png_priv.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
-#define COLOUR_PALETTE 3
-
-/* PNG 9.2. Sub and Up never won a measurement. */
-#define FILTER_NONE 0
-#define FILTER_AVERAGE 3
-#define FILTER_PAETH 4
-
-/* Pixels of less than a byte: so few bytes that being thorough is cheap. */
-static const dp_png_plan_t plan_packed = {FILTER_NONE, 6, Z_DEFAULT_STRATEGY};
-/* Indexes: a level more than for colours, as each tile has its palette too. */
-static const dp_png_plan_t plan_indexed = {FILTER_NONE, 3, Z_DEFAULT_STRATEGY};
-/* With few edges they deflate fast, and badly at the lowest levels. */
-static const dp_png_plan_t plan_indexed_sparse = {FILTER_NONE, 5,
-                                                  Z_DEFAULT_STRATEGY};
-/* Drawn maps in colours: repetitions are everything. */
-static const dp_png_plan_t plan_drawn = {FILTER_NONE, 2, Z_DEFAULT_STRATEGY};
-static const dp_png_plan_t plan_drawn_sparse = {FILTER_NONE, 3,
-                                                Z_DEFAULT_STRATEGY};
-/* Nearly empty tiles, shading and gradients: Paeth leaves runs of zeros, or
- * short ones and small numbers. */
-static const dp_png_plan_t plan_smooth = {FILTER_PAETH, 1, Z_RLE};
-/* Photographs: neighbours are similar, and nothing is equal. */
-static const dp_png_plan_t plan_rough = {FILTER_AVERAGE, 4, Z_FILTERED};
-
-/* Of 100 pixels, how many equal their left neighbour. */
-#define EMPTY_PERCENT 98
-#define SPARSE_PERCENT 85
-#define DRAWN_PERCENT 50
-#define SMOOTH_PERCENT 15
-
-/* A plan is made from each eighth row. */
-#define SAMPLE_STEP 8
-
-apr_size_t dp_png_bytes_of(const dp_png_t *png, int width)
+/* PNG 9.4, without a branch: which of the three is nearest can't be foreseen
+ * by a processor either. */
+static inline short paeth(short left, short above, short corner)
 {
-    return ((apr_size_t)width * (apr_size_t)png->pixel_bits + 7) / 8;
+    short from_left = (short)(above - corner);
+    short from_above = (short)(left - corner);
+    short from_corner = (short)(from_left + from_above);
+    short a = from_left < 0 ? (short)-from_left : from_left;
+    short b = from_above < 0 ? (short)-from_above : from_above;
+    short c = from_corner < 0 ? (short)-from_corner : from_corner;
+    short second = b <= c ? above : corner;
+    short nearest = b <= c ? b : c;
+
+    return a <= nearest ? left : second;
 }
 
-static const unsigned char *row_at(const dp_png_t *png, int y)
+static inline void undo_sub(unsigned char *row, apr_size_t n, apr_size_t bpp)
 {
-    return png->pixels + (apr_size_t)y * png->row_bytes;
-}
-
-/* For pixels of whole bytes. */
-static int percent_equal(const dp_png_t *png, const dp_window_t *window)
-{
-    apr_size_t bpp = dp_png_bytes_of(png, 1);
-    apr_size_t n = dp_png_bytes_of(png, window->width);
-    apr_int64_t equal = 0;
-    apr_int64_t total = 0;
     apr_size_t i;
-    int y;
 
-    for (y = 0; y < window->height; y += SAMPLE_STEP) {
-        const unsigned char *row =
-            row_at(png, window->y + y) + (apr_size_t)window->x * bpp;
-
-        for (i = bpp; i < n; i += bpp) {
-            equal += memcmp(row + i, row + i - bpp, bpp) == 0;
-            total++;
-        }
+    for (i = bpp; i < n; i++) {
+        row[i] = (unsigned char)(row[i] + row[i - bpp]);
     }
-    return total == 0 ? 100 : (int)(equal * 100 / total);
 }
 
-const dp_png_plan_t *dp_png_plan_of(const dp_png_t *png,
-                                    const dp_window_t *window)
+static void undo_up(unsigned char *restrict row,
+                    const unsigned char *restrict above, apr_size_t n)
 {
-    int percent;
+    apr_size_t i;
 
-    if (png->bit_depth < 8) {
-        return &plan_packed;
+    for (i = 0; i < n; i++) {
+        row[i] = (unsigned char)(row[i] + above[i]);
     }
-    percent = percent_equal(png, window);
-    /* Indexes aren't numbers that a filter could predict. */
-    if (png->colour_type == COLOUR_PALETTE) {
-        return percent >= SPARSE_PERCENT ? &plan_indexed_sparse : &plan_indexed;
+}
+
+static inline void undo_average(unsigned char *row, const unsigned char *above,
+                                apr_size_t n, apr_size_t bpp)
+{
+    apr_size_t i;
+
+    for (i = 0; i < bpp; i++) {
+        row[i] = (unsigned char)(row[i] + above[i] / 2);
     }
-    if (percent >= EMPTY_PERCENT) {
-        return &plan_smooth;
+    for (; i < n; i++) {
+        row[i] = (unsigned char)(row[i] + (row[i - bpp] + above[i]) / 2);
     }
-    if (percent >= SPARSE_PERCENT) {
-        return &plan_drawn_sparse;
+}
+
+static inline void undo_paeth(unsigned char *row, const unsigned char *above,
+                              apr_size_t n, apr_size_t bpp)
+{
+    apr_size_t i;
+
+    for (i = 0; i < bpp; i++) {
+        row[i] = (unsigned char)(row[i] + above[i]);
     }
-    if (percent >= DRAWN_PERCENT) {
-        return &plan_drawn;
+    for (; i < n; i++) {
+        row[i] =
+            (unsigned char)(row[i]
+                            + paeth(row[i - bpp], above[i], above[i - bpp]));
     }
-    /* The lower bytes of 16 bits are never smooth. */
-    return percent >= SMOOTH_PERCENT && png->bit_depth == 8 ? &plan_smooth
-                                                            : &plan_rough;
+}
+
+static inline void undo(unsigned char *row, const unsigned char *above,
+                        int filter, apr_size_t n, apr_size_t bpp)
+{
+    switch (filter) {
+    case DP_PNG_SUB:
+        undo_sub(row, n, bpp);
+        break;
+    case DP_PNG_UP:
+        undo_up(row, above, n);
+        break;
+    case DP_PNG_AVERAGE:
+        undo_average(row, above, n, bpp);
+        break;
+    case DP_PNG_PAETH:
+        undo_paeth(row, above, n, bpp);
+        break;
+    default:
+        break;
+    }
+}
+
+int dp_png_unfilter(unsigned char *row, const unsigned char *above, int filter,
+                    apr_size_t row_bytes, apr_size_t pixel_bytes)
+{
+    if (filter > DP_PNG_PAETH) {
+        return 0;
+    }
+    switch (pixel_bytes) { /* each is compiled for its distance */
+    case 1:
+        undo(row, above, filter, row_bytes, 1);
+        break;
+    case 3:
+        undo(row, above, filter, row_bytes, 3);
+        break;
+    case 4:
+        undo(row, above, filter, row_bytes, 4);
+        break;
+    default:
+        undo(row, above, filter, row_bytes, pixel_bytes);
+    }
+    return 1;
 }
 
 /* Pixels that share bytes: shift them to the left, and clear what the last
@@ -130,9 +141,9 @@ static void cut_bits(unsigned char *out, const unsigned char *row,
     }
 }
 
-static void filter_average(unsigned char *out, const unsigned char *row,
-                           const unsigned char *above, apr_size_t n,
-                           apr_size_t bpp)
+static void filter_average(unsigned char *restrict out,
+                           const unsigned char *row, const unsigned char *above,
+                           apr_size_t n, apr_size_t bpp)
 {
     apr_size_t i;
 
@@ -144,19 +155,7 @@ static void filter_average(unsigned char *out, const unsigned char *row,
     }
 }
 
-static int paeth(int left, int above, int corner)
-{
-    int to_left = abs(above - corner);
-    int to_above = abs(left - corner);
-    int to_corner = abs(left + above - 2 * corner);
-
-    if (to_left <= to_above && to_left <= to_corner) {
-        return left;
-    }
-    return to_above <= to_corner ? above : corner;
-}
-
-static void filter_paeth(unsigned char *out, const unsigned char *row,
+static void filter_paeth(unsigned char *restrict out, const unsigned char *row,
                          const unsigned char *above, apr_size_t n,
                          apr_size_t bpp)
 {
@@ -171,7 +170,7 @@ static void filter_paeth(unsigned char *out, const unsigned char *row,
         out[i] = (unsigned char)(row[i] - above[i]);
     }
     for (; i < n; i++) {
-        int guess = paeth(row[i - bpp], above[i], above[i - bpp]);
+        short guess = paeth(row[i - bpp], above[i], above[i - bpp]);
 
         out[i] = (unsigned char)(row[i] - guess);
     }
@@ -179,27 +178,26 @@ static void filter_paeth(unsigned char *out, const unsigned char *row,
 
 apr_size_t dp_png_filter(unsigned char *out, const dp_png_t *png,
                          const dp_window_t *window, int filter,
-                         const unsigned char *no_row)
+                         const unsigned char *above)
 {
     apr_size_t bits = (apr_size_t)png->pixel_bits;
     apr_size_t first_bit = (apr_size_t)window->x * bits;
     apr_size_t bpp = dp_png_bytes_of(png, 1);
     apr_size_t n = dp_png_bytes_of(png, window->width);
-    const unsigned char *above = no_row;
     int y;
 
     for (y = window->y; y < window->y + window->height; y++) {
-        const unsigned char *row = row_at(png, y) + first_bit / 8;
+        const unsigned char *row = dp_png_row(png, y) + first_bit / 8;
 
         *out++ = (unsigned char)filter;
         if (bits < 8) {
-            cut_bits(out, row_at(png, y), png->row_bytes, first_bit,
+            cut_bits(out, dp_png_row(png, y), png->row_bytes, first_bit,
                      (apr_size_t)window->width * bits);
         }
-        else if (filter == FILTER_AVERAGE) {
+        else if (filter == DP_PNG_AVERAGE) {
             filter_average(out, row, above, n, bpp);
         }
-        else if (filter == FILTER_PAETH) {
+        else if (filter == DP_PNG_PAETH) {
             filter_paeth(out, row, above, n, bpp);
         }
         else {

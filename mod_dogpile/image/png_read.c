@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decodes a PNG with libpng, exactly as its bits are: no expansion, no gamma,
- * no byte swapping; only interlacing is undone. Called by dp_png_split().
+ * Decodes a PNG exactly as its bits are: no expansion, no gamma, no byte
+ * swapping; only interlacing is undone. Called when a split is opened.
+ *
+ * libpng reads what comes before the pixels, and the pixels of a picture that
+ * is interlaced; those of others are read in png_inflate.c, faster.
  *
  * Everything that libpng calls an error or a "benign error" (a wrong CRC, a
  * wrong checksum of the pixels, too few or too many of them) ends the attempt.
@@ -30,9 +33,9 @@
 typedef struct reader_t {
     png_structp png;
     png_infop info;
-    png_bytep *rows; /* malloc */
+    png_bytep *pointers; /* malloc */
     dp_png_t *picture;
-    dp_cut_t *cut;
+    dp_split_t *split;
     apr_size_t pos;      /* of the next byte for libpng */
     apr_status_t status; /* APR_SUCCESS: decoded to the end */
 } reader_t;
@@ -41,8 +44,8 @@ static void fail(png_structp png, png_const_charp message)
 {
     reader_t *reader = png_get_error_ptr(png);
 
-    reader->cut->why =
-        apr_pstrcat(reader->cut->pool, "a broken PNG: ", message, NULL);
+    reader->split->why =
+        apr_pstrcat(reader->split->pool, "a broken PNG: ", message, NULL);
     reader->status = APR_EINVAL;
     png_longjmp(png, 1);
 }
@@ -57,10 +60,10 @@ static void read_bytes(png_structp png, png_bytep out, size_t size)
 {
     reader_t *reader = png_get_io_ptr(png);
 
-    if (size > reader->cut->size - reader->pos) {
+    if (size > reader->split->size - reader->pos) {
         png_error(png, "cut short");
     }
-    memcpy(out, reader->cut->bytes + reader->pos, size);
+    memcpy(out, reader->split->bytes + reader->pos, size);
     reader->pos += size;
 }
 
@@ -69,8 +72,8 @@ static void set_limits(reader_t *reader)
     static const png_byte transparency[] = "tRNS";
     png_structp png = reader->png;
 
-    png_set_user_limits(png, (png_uint_32)reader->cut->width,
-                        (png_uint_32)reader->cut->height);
+    png_set_user_limits(png, (png_uint_32)reader->split->width,
+                        (png_uint_32)reader->split->height);
     png_set_chunk_malloc_max(png, CHUNK_MAX);
     png_set_chunk_cache_max(png, 1);
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
@@ -81,21 +84,59 @@ static void set_limits(reader_t *reader)
     png_set_check_for_invalid_index(png, -1);
 }
 
-static int allocate(reader_t *reader)
+static int allocate_rows(dp_png_t *picture)
+{
+    picture->rows =
+        malloc((1 + picture->row_bytes) * (apr_size_t)picture->height);
+    return picture->rows != NULL;
+}
+
+static void read_header(reader_t *reader)
 {
     dp_png_t *picture = reader->picture;
-    apr_size_t height = (apr_size_t)reader->cut->height;
-    apr_size_t i;
+    png_structp png = reader->png;
 
-    picture->pixels = malloc(picture->row_bytes * height);
-    reader->rows = malloc(height * sizeof(*reader->rows));
-    if (!picture->pixels || !reader->rows) {
+    set_limits(reader);
+    png_set_read_fn(png, reader, read_bytes);
+    png_read_info(png, reader->info);
+    picture->bit_depth = png_get_bit_depth(png, reader->info);
+    picture->colour_type = png_get_color_type(png, reader->info);
+    picture->pixel_bits =
+        picture->bit_depth * png_get_channels(png, reader->info);
+    picture->height = reader->split->height;
+    picture->row_bytes = png_get_rowbytes(png, reader->info);
+}
+
+/* Of an interlaced picture: it has no row before its last pass. */
+static int read_interlaced(reader_t *reader)
+{
+    int height = reader->picture->height;
+    int y;
+
+    reader->pointers = malloc((apr_size_t)height * sizeof(*reader->pointers));
+    if (!reader->pointers) {
         return 0;
     }
-    for (i = 0; i < height; i++) {
-        reader->rows[i] = picture->pixels + i * picture->row_bytes;
+    for (y = 0; y < height; y++) {
+        reader->pointers[y] = dp_png_row(reader->picture, y);
     }
+    png_set_interlace_handling(reader->png);
+    png_read_update_info(reader->png, reader->info);
+    png_read_image(reader->png, reader->pointers);
+    png_read_end(reader->png, NULL);
     return 1;
+}
+
+static apr_status_t inflate_plain(reader_t *reader)
+{
+    /* libpng has read the length and the type of the first IDAT. */
+    const unsigned char *first = reader->split->bytes + reader->pos - 8;
+
+    reader->split->why = dp_png_inflate(reader->picture, first);
+    if (reader->split->why == dp_png_no_memory) {
+        return APR_ENOMEM;
+    }
+    return reader->split->why ? APR_EINVAL : APR_SUCCESS;
 }
 
 /* Sets reader->status. */
@@ -104,23 +145,17 @@ static void decode(reader_t *reader)
     if (setjmp(png_jmpbuf(reader->png))) {
         return;
     }
-    set_limits(reader);
-    png_set_read_fn(reader->png, reader, read_bytes);
-    png_read_info(reader->png, reader->info);
-    png_set_interlace_handling(reader->png);
-    png_read_update_info(reader->png, reader->info);
-    reader->picture->bit_depth = png_get_bit_depth(reader->png, reader->info);
-    reader->picture->colour_type =
-        png_get_color_type(reader->png, reader->info);
-    reader->picture->pixel_bits = reader->picture->bit_depth
-                                  * png_get_channels(reader->png, reader->info);
-    reader->picture->row_bytes = png_get_rowbytes(reader->png, reader->info);
-    if (!allocate(reader)) {
+    read_header(reader);
+    if (!allocate_rows(reader->picture)) {
         return;
     }
-    png_read_image(reader->png, reader->rows);
-    png_read_end(reader->png, NULL);
-    reader->status = APR_SUCCESS;
+    if (png_get_interlace_type(reader->png, reader->info)
+        == PNG_INTERLACE_NONE) {
+        reader->status = inflate_plain(reader);
+    }
+    else if (read_interlaced(reader)) {
+        reader->status = APR_SUCCESS;
+    }
 }
 
 /* Whether a chunk changes how the pixels look in a browser. */
@@ -161,13 +196,13 @@ static int is_kept_already(const apr_array_header_t *kept,
 /* The picture was read to its end, so its chunks are framed soundly. */
 static void keep_chunks(reader_t *reader)
 {
-    const unsigned char *p = reader->cut->bytes + DP_PNG_HEADER_BYTES;
+    const unsigned char *p = reader->split->bytes + DP_PNG_HEADER_BYTES;
 
     apr_array_header_t *kept =
-        apr_array_make(reader->cut->pool, 4, sizeof(dp_piece_t));
+        apr_array_make(reader->split->pool, 4, sizeof(dp_piece_t));
 
     while (memcmp(p + 4, "IDAT", 4) != 0) {
-        apr_size_t length = png_get_uint_32(p);
+        apr_size_t length = dp_png_be32(p);
 
         if (length <= KEPT_CHUNK_MAX && is_kept(reader, p + 4)
             && !is_kept_already(kept, p + 4)) {
@@ -181,9 +216,9 @@ static void keep_chunks(reader_t *reader)
     reader->picture->kept = kept;
 }
 
-apr_status_t dp_png_read(dp_png_t *png, dp_cut_t *cut)
+apr_status_t dp_png_read(dp_png_t *png, dp_split_t *split)
 {
-    reader_t reader = {.picture = png, .cut = cut, .status = APR_ENOMEM};
+    reader_t reader = {.picture = png, .split = split, .status = APR_ENOMEM};
 
     reader.png =
         png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, fail, ignore);
@@ -195,15 +230,9 @@ apr_status_t dp_png_read(dp_png_t *png, dp_cut_t *cut)
         keep_chunks(&reader);
     }
     else if (reader.status == APR_ENOMEM) {
-        cut->why = "no memory to decode the PNG";
+        split->why = dp_png_no_memory;
     }
-    free(reader.rows);
+    free(reader.pointers);
     png_destroy_read_struct(&reader.png, &reader.info, NULL);
     return reader.status;
-}
-
-void dp_png_free(dp_png_t *png)
-{
-    free(png->pixels);
-    png->pixels = NULL;
 }

@@ -29,6 +29,8 @@ typedef struct form_t {
     scene_e scene;
     int has_transparency; /* tRNS */
     int has_extras;       /* other ancillary chunks */
+    int filters;          /* of libpng, or 0 for its choice */
+    int idat_bytes;       /* of a chunk of pixels, or 0 for libpng's choice */
 } form_t;
 
 typedef struct buffer_t {
@@ -203,6 +205,12 @@ static inline buffer_t make(const form_t *form, int width, int height)
                  form->depth, form->colour,
                  form->interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    if (form->filters) {
+        png_set_filter(png, PNG_FILTER_TYPE_BASE, form->filters);
+    }
+    if (form->idat_bytes) {
+        png_set_compression_buffer_size(png, (size_t)form->idat_bytes);
+    }
     write_palette(png, info, form);
     if (form->has_extras) {
         write_extras(png, info);

@@ -117,6 +117,26 @@ START_TEST(interlaced_pictures_become_plain_tiles)
 }
 END_TEST
 
+START_TEST(every_filter_of_a_source_is_undone)
+{
+    static const int filters[] = {PNG_FILTER_NONE,  PNG_FILTER_SUB,
+                                  PNG_FILTER_UP,    PNG_FILTER_AVG,
+                                  PNG_FILTER_PAETH, PNG_ALL_FILTERS};
+    form_t form = {.scene = SCENE_PHOTO, .idat_bytes = 100};
+    size_t k;
+    int i;
+
+    for (k = 0; k < sizeof(filters) / sizeof(*filters); k++) {
+        form.filters = filters[k];
+        for (i = 0; i < NKINDS; i++) {
+            form.colour = kinds[i].colour;
+            form.depth = kinds[i].depth;
+            assert_all_cut(&form);
+        }
+    }
+}
+END_TEST
+
 START_TEST(transparency_is_kept)
 {
     form_t form = {.has_transparency = 1, .scene = SCENE_MAP};
@@ -195,6 +215,7 @@ START_TEST(tiles_are_hardly_larger_than_those_of_libpng)
 END_TEST
 
 UNIT_MAIN("image/png", pixels_of_every_kind_are_unchanged,
-          interlaced_pictures_become_plain_tiles, transparency_is_kept,
+          interlaced_pictures_become_plain_tiles,
+          every_filter_of_a_source_is_undone, transparency_is_kept,
           looks_are_kept_and_notes_are_dropped, equal_pixels_give_equal_bytes,
           tiles_are_hardly_larger_than_those_of_libpng)

@@ -87,15 +87,9 @@ START_TEST(truncated_files_are_refused)
 }
 END_TEST
 
-START_TEST(flipped_bits_are_refused)
+static void assert_flips_refused(const form_t *form)
 {
-    form_t form = {.colour = PNG_COLOR_TYPE_PALETTE,
-                   .depth = 4,
-                   .interlaced = 1,
-                   .scene = SCENE_MAP,
-                   .has_transparency = 1,
-                   .has_extras = 1};
-    buffer_t file = make(&form, 48, 48);
+    buffer_t file = make(form, 48, 48);
     unsigned seed = 7;
     int i;
 
@@ -112,6 +106,108 @@ START_TEST(flipped_bits_are_refused)
         file.bytes[at] ^= bit;
     }
     free(file.bytes);
+}
+
+START_TEST(flipped_bits_are_refused)
+{
+    form_t form = {.colour = PNG_COLOR_TYPE_PALETTE,
+                   .depth = 4,
+                   .scene = SCENE_MAP,
+                   .has_transparency = 1,
+                   .has_extras = 1,
+                   .idat_bytes = 60};
+
+    assert_flips_refused(&form);
+    form.interlaced = 1;
+    assert_flips_refused(&form);
+}
+END_TEST
+
+/* A greyscale picture of 4 x 2 pixels, chunk by chunk. */
+typedef struct hand_t {
+    unsigned char bytes[512];
+    apr_size_t size;
+} hand_t;
+
+static void add_chunk(hand_t *hand, const char *type, const void *data,
+                      size_t size)
+{
+    unsigned char *p = hand->bytes + hand->size;
+    unsigned long crc;
+
+    memset(p, 0, 3);
+    p[3] = (unsigned char)size;
+    memcpy(p + 4, type, 4);
+    if (size > 0) {
+        memcpy(p + 8, data, size);
+    }
+    crc = crc32(0, p + 4, (uInt)size + 4);
+    p[8 + size] = (unsigned char)(crc >> 24);
+    p[9 + size] = (unsigned char)(crc >> 16);
+    p[10 + size] = (unsigned char)(crc >> 8);
+    p[11 + size] = (unsigned char)crc;
+    hand->size += 12 + size;
+}
+
+static void begin(hand_t *hand)
+{
+    hand->size = 8;
+    memcpy(hand->bytes, "\x89PNG\r\n\x1a\n", 8);
+    add_chunk(hand, "IHDR", "\0\0\0\4\0\0\0\2\x8\0\0\0\0", 13);
+}
+
+/* Deflated rows whose filters are `first` and `second`, and `extra` bytes. */
+static size_t deflate_rows(unsigned char *out, int first, int second,
+                           size_t extra)
+{
+    unsigned char rows[10] = {(unsigned char)first, 1, 2, 3, 4,
+                              (unsigned char)second};
+    uLongf size = 64;
+
+    ck_assert_int_eq(compress(out, &size, rows, sizeof(rows)), Z_OK);
+    memset(out + size, 0, extra);
+    return size + extra;
+}
+
+START_TEST(what_surrounds_the_pixels_is_looked_at)
+{
+    static const struct {
+        int filter;
+        size_t extra;
+        const char *between; /* the halves of the pixels */
+        const char *behind;
+        const char *reason; /* NULL: it is sound */
+    } cases[] = {
+        {4, 0, "IDAT", "teXt", NULL},
+        {5, 0, "IDAT", "teXt", "a broken PNG: a filter"},
+        {255, 0, "IDAT", "teXt", "a broken PNG: a filter"},
+        {4, 1, "IDAT", "teXt", "a broken PNG: data behind"},
+        {4, 0, "teXt", "teXt", "a broken PNG: a chunk out of place"},
+        {4, 0, "IDAT", "PLTE", "a broken PNG: a chunk out of place"},
+        {4, 0, "IDAT", "ABCD", "a broken PNG: a chunk out of place"},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        unsigned char pixels[80];
+        size_t size = deflate_rows(pixels, cases[i].filter, 0, cases[i].extra);
+        hand_t hand;
+        dp_piece_t piece;
+        const char *why;
+
+        begin(&hand);
+        add_chunk(&hand, "IDAT", pixels, 5);
+        add_chunk(&hand, cases[i].between, NULL, 0);
+        add_chunk(&hand, "IDAT", pixels + 5, size - 5);
+        add_chunk(&hand, cases[i].behind, NULL, 0);
+        add_chunk(&hand, "IEND", NULL, 0);
+        if (cases[i].reason) {
+            assert_refused(hand.bytes, hand.size, 4, 2, cases[i].reason);
+            continue;
+        }
+        ck_assert_msg(cut(hand.bytes, hand.size, 4, 2, &piece, &why) == 0, "%s",
+                      why);
+    }
 }
 END_TEST
 
@@ -150,4 +246,5 @@ END_TEST
 
 UNIT_MAIN("image/png_broken", another_size_or_kind_is_named,
           windows_outside_are_refused, truncated_files_are_refused,
-          flipped_bits_are_refused, too_few_and_too_many_pixels_are_refused)
+          flipped_bits_are_refused, what_surrounds_the_pixels_is_looked_at,
+          too_few_and_too_many_pixels_are_refused)
