@@ -202,7 +202,8 @@ static entry_t *copy(dp_hot_t *hot, const name_t *name, const dp_found_t *found,
         apr_pool_destroy(pool);
         return NULL;
     }
-    if (found->blob.file == NULL) {
+    if (entry->shared.bytes == found->blob.bytes) {
+        /* All of it was in memory, that of the look. */
         entry->shared.bytes = apr_pmemdup(pool, entry->shared.bytes, length);
     }
     if (dp_record_read(&entry->shared.record, entry->shared.bytes, length,
