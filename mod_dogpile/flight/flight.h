@@ -53,11 +53,14 @@ typedef struct dp_catch_t {
 /* A flight whose parts come before the whole. */
 typedef struct dp_local_t dp_early_t;
 
+/* Somebody waits, and parts can be handed out. */
+int dp_flight_wants_parts(dp_early_t *early);
+
 /*
  * Hand a part of a record out before the whole is there: a record of its own,
  * with one tile, of an outcome that is the same for all parts. From any
- * thread, one call at a time for a flight, while it produces. Parts beyond
- * DP_LANDING_PARTS come with the whole.
+ * threads, while it produces. Parts beyond DP_LANDING_PARTS come with the
+ * whole.
  */
 void dp_flight_add_part(dp_early_t *early, int part, const dp_catch_t *made);
 

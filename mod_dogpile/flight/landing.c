@@ -67,7 +67,8 @@ apr_status_t dp_landing_write_part(const dp_landing_t *landing, uint32_t place,
                                    const void *bytes, apr_size_t size)
 {
     apr_off_t half = start_of(landing, place) + landing->place_bytes;
-    apr_size_t offset = DP_LANDING_PARTS * sizeof(slip_t) + *used;
+    apr_size_t offset = DP_LANDING_PARTS * sizeof(slip_t)
+                        + __atomic_fetch_add(used, size, __ATOMIC_RELAXED);
     slip_t slip = {(uint32_t)offset, (uint32_t)size};
     apr_status_t rv;
 
@@ -79,9 +80,6 @@ apr_status_t dp_landing_write_part(const dp_landing_t *landing, uint32_t place,
     if (rv == APR_SUCCESS) {
         rv = write_at(landing->fd, half + part * (apr_off_t)sizeof(slip),
                       (const char *)&slip, sizeof(slip));
-    }
-    if (rv == APR_SUCCESS) {
-        *used += size;
     }
     return rv;
 }

@@ -35,7 +35,8 @@ apr_status_t dp_landing_make(dp_landing_t *landing, apr_size_t place_bytes);
 apr_status_t dp_landing_write(const dp_landing_t *landing, uint32_t place,
                               const void *bytes, apr_size_t size);
 
-/* Lay a part down after `used` bytes of parts; adds to that. */
+/* Lay a part down after `used` bytes of parts; adds to that, atomically, so that
+ * several threads may lay different parts down. */
 apr_status_t dp_landing_write_part(const dp_landing_t *landing, uint32_t place,
                                    int part, apr_size_t *used,
                                    const void *bytes, apr_size_t size);

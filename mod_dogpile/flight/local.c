@@ -255,6 +255,11 @@ int dp_local_land(dp_local_t *local, const dp_outcome_t *outcome)
     return landed;
 }
 
+int dp_flight_wants_parts(dp_early_t *early)
+{
+    return dp_table_takes_parts(early->flights->shared->table, &early->ticket);
+}
+
 void dp_flight_add_part(dp_early_t *early, int part, const dp_catch_t *made)
 {
     const dp_shared_t *shared = early->flights->shared;
@@ -262,7 +267,6 @@ void dp_flight_add_part(dp_early_t *early, int part, const dp_catch_t *made)
     unsigned char wake[nslots];
 
     if (part >= DP_LANDING_PARTS
-        || !dp_table_takes_parts(shared->table, &early->ticket)
         || dp_landing_write_part(&shared->landing, early->ticket.index, part,
                                  &early->part_bytes, made->bytes,
                                  made->outcome.length)

@@ -152,8 +152,8 @@ void dp_table_end_fetch(dp_table_t *table, const dp_ticket_t *ticket,
  * concerns those who are in a line. */
 void dp_table_rivals(dp_table_t *table, unsigned char *slots);
 
-/* Lay no part down in a flight that was adopted after its first leader did:
- * waiters may still read those. */
+/* Somebody waits for the flight, and parts may be laid down: not in one that was
+ * adopted after its first leader did, as waiters may still read those. */
 int dp_table_takes_parts(dp_table_t *table, const dp_ticket_t *ticket);
 
 /* A part has been laid down. `outcome` is the same for all parts. Sets wake[i]

@@ -207,7 +207,7 @@ int dp_table_takes_parts(dp_table_t *table, const dp_ticket_t *ticket)
     dp_table_lock(table);
     flight = dp_flight_of_locked(table, ticket);
     takes = flight != NULL && flight->state == DP_FLIGHT_AIRBORNE
-            && flight->takes_parts;
+            && flight->takes_parts && flight->waiters > 0;
     dp_table_unlock(table);
     return takes;
 }

@@ -22,6 +22,17 @@ extern const dp_work_t dp_fetch_work;
 const char *dp_validate(const dp_answer_t *answer, const dp_task_t *task,
                         dp_image_kind_e *kind, int *status, apr_pool_t *pool);
 
+/*
+ * make.c: the record of a picture that dp_validate() has found good; or that
+ * it must not be shared. Sets all of `made` but fetch_ms. Tiles that are cut
+ * are handed out before by `early`. Returns NULL, or what is wrong with the
+ * picture: `made` says nothing then.
+ */
+const char *dp_make_record(dp_catch_t *made, const dp_task_t *task,
+                           const dp_answer_t *answer, dp_image_kind_e kind,
+                           apr_time_t created, dp_early_t *early,
+                           apr_pool_t *pool);
+
 /* The width and height of the picture that a task's flight asks for. */
 void dp_picture_size(const dp_task_t *task, int *width, int *height);
 

@@ -321,6 +321,7 @@ void dp_child_init(apr_pool_t *pchild, server_rec *s)
     if (dp_global->is_enabled) {
         /* Registered first, it runs last: after the end of the flights. */
         apr_pool_pre_cleanup_register(pchild, NULL, forget_child);
+        dp_cut_child_init(pchild);
         start_flights(pchild, s);
         start_back_ends(pchild);
         dp_park_child_init(dp_capacity_waiters(), pchild, s);

@@ -9,6 +9,7 @@
 #include <mpm_common.h>
 
 #include "httpd/config.h"
+#include "httpd/cut.h"
 
 #include "flight/flight.h"
 #include "store/hot.h"
@@ -22,6 +23,7 @@ typedef struct dp_area_t {
     dp_counters_t counters;
     uint64_t passes[DP_REASON_COUNT];
     uint64_t said[DP_SAID_MAX]; /* hashes, 0 for an empty place */
+    dp_cutters_t cutters;
 } dp_area_t;
 
 /* What a child has. */

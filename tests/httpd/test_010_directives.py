@@ -106,7 +106,7 @@ VALUES = [
     ("DogpileGridOrigin top-left", "stands inside of <DogpileGrid name>"),
     ("DogpileGridTileSize 256", "stands inside of <DogpileGrid name>"),
     ("DogpileGridAxis xy", "stands inside of <DogpileGrid name>"),
-    ("DogpileStale 1d", "Invalid command"),
+    ("DogpileStale soon", "allowed: " + TIME),
 ]
 
 

@@ -198,10 +198,10 @@ def test_too_many_waiters_for_the_connections(make_httpd):
     enough = "AsyncRequestWorkerFactor 8\nDogpileMaxWaiters 128\n"
     few = "AsyncRequestWorkerFactor 8.9\nDogpileMaxWaiters 129\n"
     code, said = make_httpd(enough + location(), threads=16).configtest()
-    assert (code, "DP0117" in said) == (0, False)
+    assert (code, "DP0119" in said) == (0, False)
     code, said = make_httpd(few + location(), threads=16).configtest()
     assert code == 0
-    assert "DP0117: DogpileMaxWaiters 129" in said
+    assert "DP0119: DogpileMaxWaiters 129" in said
     assert "128 may wait" in said and "raise the factor to 9" in said
 
 
