@@ -108,11 +108,8 @@ class Dial:
         return self.wires[-1]
 
     def crowd(self, n, port, path, **options):
-        """n connections on which the path is asked; all connect first."""
-        wires = [self(port) for _ in range(n)]
-        for wire in wires:
-            wire.ask(path, **options)
-        return wires
+        """n connections, on each of which the path is asked."""
+        return [self(port).ask(path, **options) for _ in range(n)]
 
     def close(self):
         for wire in self.wires:
