@@ -4,6 +4,7 @@
 #   make help       list the targets
 #   make demo       see it work: MapServer, httpd, a herd, a slippy map
 #   make test       run every test; ends with a plain total
+#   make bench      measure it beside its peers; writes docs/benchmarks.md
 #
 # Variables:
 #   V=1                          show the commands
@@ -45,8 +46,10 @@ DEB_BUILD := gcc libc6-dev pkg-config apache2-dev libapr1-dev \
 DEB_DEMO := apache2-bin cgi-mapserver libjs-leaflet fonts-dejavu-core python3 \
             util-linux
 DEB_TEST := check python3-pytest python3-pil python3-numpy curl openssl \
-            clang-format binutils memcached redis-server spin zookeeper \
-            default-jre-headless iproute2 libfaketime
+            clang-format binutils memcached redis-server redis-tools spin \
+            zookeeper default-jre-headless iproute2 libfaketime \
+            glusterfs-server glusterfs-client nghttp2-client man-db
+DEB_BENCH := libapache2-mod-mapcache nginx-light varnish wrk
 
 # Asked for only when something is built: a fresh machine has no apxs yet.
 ifeq ($(origin CC),default)
@@ -122,8 +125,8 @@ $(BUILD)/obj/mod_dogpile/image/%.o: DP_CFLAGS += -O3
 # The ZooKeeper client's headers want to be told that it has threads.
 $(BUILD)/obj/mod_dogpile/lock/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS) -DTHREADED
 $(BUILD)/obj/mod_dogpile/store/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
-$(BUILD)/obj/tests/contract/%.o $(BUILD)/obj/tests/unit/lock/%.o: \
-  DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
+$(BUILD)/obj/tests/contract/%.o $(BUILD)/obj/tests/unit/lock/%.o \
+$(BUILD)/obj/tests/bench/bench_lock.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS)
 $(BUILD)/obj/mod_dogpile/tools/%.o: DP_CPPFLAGS += $(BACK_END_CPPFLAGS) -DTHREADED
 $(BUILD)/obj/mod_dogpile/modules/%.o: DP_CPPFLAGS += $(HTTPD_CPPFLAGS) $(BACK_END_CPPFLAGS)
 $(BUILD)/obj/mod_dogpile/httpd/%.o: DP_CPPFLAGS += $(HTTPD_CPPFLAGS)
@@ -148,6 +151,16 @@ $(FUZZ_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o \
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(DP_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LIB_LIBS) $(APR_LIBS)
 
+# Benchmarks: programs of their own, without sanitizers.
+BENCH_BIN := $(patsubst %,$(BUILD)/tests/bench/%,herd source bench_image bench_lock)
+$(BUILD)/tests/bench/source: $(call objects,tests/bench/source_album.c)
+$(BUILD)/tests/bench/bench_lock: $(call objects,$(CHECK_LIB) $(CONTRACT_LIB))
+$(BENCH_BIN): $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o \
+              $(BACK_ENDS) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -Wl,--as-needed -o $@ $(filter %.o,$^) $(BACK_ENDS) $(LIB) \
+	    $(BACK_END_LIBS) $(LIB_LIBS) $(APR_LIBS) $(CHECK_LIBS)
+
 .PHONY: deps
 deps: ## install what is missing of Debian's packages
 	$(Q)tests/tools/deps.sh $(DEB_BUILD) $(DEB_DEMO) $(DEB_TEST)
@@ -166,6 +179,18 @@ test: deps ## run every test; ends with a plain total
 
 .PHONY: test-binaries
 test-binaries: all $(UNIT_BIN) $(CONTRACT_BIN) $(FUZZ_BIN)
+
+.PHONY: bench
+bench: ## measure it beside its peers; ONLY=hits,herd-meta selects, QUICK=1
+	$(Q)tests/tools/deps.sh $(DEB_BUILD) $(DEB_DEMO) $(DEB_TEST) $(DEB_BENCH)
+	$(Q)$(MAKE) --no-print-directory all $(BENCH_BIN)
+	$(Q)ONLY=$(ONLY) QUICK=$(QUICK) /usr/bin/python3 tests/bench/bench.py \
+	    --build build --module $(MODULE)
+
+.PHONY: bench-lock
+bench-lock: deps ## what locks cost; writes a part of docs/design/locker-contract.md
+	$(Q)$(MAKE) --no-print-directory all $(BENCH_BIN)
+	$(Q)BUILD="$(BUILD)" /usr/bin/python3 tests/bench/cold_tile.py
 
 .PHONY: install
 install: all ## install module, configuration and headers where Debian's are

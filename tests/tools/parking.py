@@ -45,17 +45,21 @@ def hits(server, n=500):
 
 
 def landing(wires):
-    """When the answers begin to arrive, in ms from now."""
+    """When the answers arrive, in ms from now, and how many are tiles; each
+    client asks for the next tile at once."""
     selector = selectors.DefaultSelector()
     for wire in wires:
-        selector.register(wire.sock, selectors.EVENT_READ)
+        selector.register(wire.sock, selectors.EVENT_READ, wire)
     start = time.monotonic()
     times = []
+    good = 0
     while len(times) < len(wires):
         for key, _ in selector.select(60):
             times.append((time.monotonic() - start) * 1000)
             selector.unregister(key.fileobj)
-    return f"p50 {quantile(times, 0.5):.0f}, last {times[-1]:.0f} ms"
+            good += key.data.answer().status == 200
+            key.data.ask(WARM)
+    return f"p50 {quantile(times, 0.5):.0f}, last {times[-1]:.0f} ms", good
 
 
 def measure(server, upstream, dial, n):
@@ -74,9 +78,9 @@ def measure(server, upstream, dial, n):
     print(f"its descriptors     {(after[1] - before[1]) / n:.2f}")
     print(f"a hit meanwhile     {hits(server)}")
     upstream.release()
-    print(f"the landing         {landing(wires)}")
-    answered = sum(wire.answer().status == 200 for wire in wires)
-    kept = sum(wire.ask(WARM).answer().status == 200 for wire in wires)
+    times, answered = landing(wires)
+    print(f"the landing         {times}")
+    kept = sum(wire.answer().status == 200 for wire in wires)
     idle = sum(wire.ask(WARM).answer().status == 200 for wire in strangers)
     print(f"answered, kept      {answered}, {kept} of {n}")
     print(f"strangers kept      {idle} of {len(strangers)}")
