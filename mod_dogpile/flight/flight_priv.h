@@ -100,6 +100,7 @@ struct dp_flights_t {
     dp_local_t *dead;      /* out of the list; the next unlock frees them */
     int is_started;
     int is_stopping;
+    int is_hurried;         /* stopping, and httpd kills who takes too long */
     int is_lock_down;       /* said in the log */
     int is_foreign_said;    /* said in the log */
     int leading;            /* locals that this child leads */

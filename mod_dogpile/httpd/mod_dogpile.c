@@ -56,6 +56,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_check_config(dp_capacity_check, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(dp_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(dp_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_stopping(dp_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(dp_child_status, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(dp_handler, NULL, renderers, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(dp_status_handler, NULL, NULL, APR_HOOK_MIDDLE);

@@ -96,7 +96,7 @@ dp_park_e dp_park_take(request_rec *r, apr_time_t until, dp_resume_fn *resume,
     }
     parking->until = until;
     if (!dp_lot_take(parking)) {
-        return DP_PARK_NO_PLACE;
+        return DP_PARK_CANT;
     }
     parking->r = r;
     parking->resume = resume;
@@ -305,10 +305,8 @@ static int before_close(conn_rec *c)
     return OK;
 }
 
-static void child_stopping(apr_pool_t *pchild, int graceful)
+void dp_park_child_stopping(void)
 {
-    (void)pchild;
-    (void)graceful;
     if (dp_lot != NULL) {
         dp_lot_stop();
     }
@@ -331,5 +329,4 @@ void dp_park_register(void)
     ap_hook_suspend_connection(suspend_connection, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_resume_connection(resume_connection, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_close_connection(before_close, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_child_stopping(child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -24,9 +24,9 @@ typedef struct dp_parking_t dp_parking_t; /* of a connection */
 typedef int dp_resume_fn(request_rec *r, void *baton);
 
 typedef enum dp_park_e {
-    DP_PARK_READY,    /* there is a place: dp_park_wake() may be called */
-    DP_PARK_CANT,     /* this request can't park: block */
-    DP_PARK_NO_PLACE, /* DogpileMaxWaiters are parked */
+    DP_PARK_READY, /* there is a place: dp_park_wake() may be called */
+    DP_PARK_CANT   /* this request can't, or DogpileMaxWaiters are parked:
+                    block */
 } dp_park_e;
 
 /*
@@ -60,6 +60,9 @@ const char *dp_park_obstacle(void);
 /* child_init, after the flights' beginning: a child may park `max` requests,
  * none where it is 0. */
 void dp_park_child_init(int max, apr_pool_t *pchild, server_rec *s);
+
+/* The child stops, gracefully or not: idle connections are closed. */
+void dp_park_child_stopping(void);
 
 /* The child has ended: what comes now has nothing to give back. */
 void dp_park_forget(void);

@@ -21,6 +21,7 @@
 
 #include "base/process.h"
 #include "httpd/capacity.h"
+#include "httpd/memo.h"
 #include "httpd/park.h"
 
 #define RETAINED "mod_dogpile_shared"
@@ -295,6 +296,15 @@ static void start_back_ends(apr_pool_t *pchild)
     }
 }
 
+void dp_child_stopping(apr_pool_t *pchild, int graceful)
+{
+    (void)pchild;
+    if (!graceful && dp_child.flights) {
+        dp_flights_hurry(dp_child.flights);
+    }
+    dp_park_child_stopping();
+}
+
 /* Requests that httpd gives up when it ends have their cleanups run later than
  * this: there is nothing left for them to leave. */
 static apr_status_t forget_child(void *none)
@@ -318,6 +328,7 @@ void dp_child_init(apr_pool_t *pchild, server_rec *s)
     /* Requests use it until httpd ends, longer than the child's pool. */
     dp_hot_create(&dp_child.hot, HOT_BYTES, HOT_RECORDS, &dp_clock_real,
                   s->process->pool);
+    dp_memos_create(&dp_child.memos, s->process->pool);
     if (dp_global->is_enabled) {
         /* Registered first, it runs last: after the end of the flights. */
         apr_pool_pre_cleanup_register(pchild, NULL, forget_child);

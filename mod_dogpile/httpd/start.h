@@ -34,6 +34,7 @@ typedef struct dp_child_t {
     int max_blocked;
     int is_threaded;
     dp_hot_t *hot;
+    struct dp_memos_t *memos;
     conn_rec *master; /* of the internal connections (internal.c) */
     apr_thread_mutex_t *master_mutex;
     apr_pool_t *pool;
@@ -45,6 +46,7 @@ extern dp_child_t dp_child;
 int dp_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                    server_rec *s);
 void dp_child_init(apr_pool_t *pchild, server_rec *s);
+void dp_child_stopping(apr_pool_t *pchild, int graceful);
 void dp_child_status(server_rec *s, pid_t pid, ap_generation_t generation,
                      int slot, mpm_child_status state);
 

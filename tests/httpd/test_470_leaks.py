@@ -158,3 +158,24 @@ def test_stop_leaves_nothing_behind(start, servers, upstream, shared_dir,
     second.stop()
     until(lambda: not any(server.connections() for server in servers),
           "connections of the dead closed")
+
+
+def test_stop_gives_locks_back_though_a_source_hangs(start, servers, upstream,
+                                                     shared_dir):
+    """An httpd that is stopped while its source doesn't answer gives its locks
+    back before it is killed: another host needn't wait for their leases."""
+    first = start("here")
+    memcached, redis, _ = servers
+    upstream.hold()
+    running = herd(first, 1)
+    upstream.wait_held(len(STORES))
+    assert len(memcached.leases()) == 2 and len(redis.leases()) == 1
+    first.allow_log(IMPATIENCE)
+    first.process.kill(signal.SIGTERM)
+    until(lambda: not (memcached.leases() or redis.leases()
+                       or leases(f"{shared_dir}/second")
+                       or leases(f"{shared_dir}/disk/.locks")),
+          "the locks are free")
+    assert upstream.held == len(STORES)
+    upstream.release()
+    running.answers()
