@@ -72,7 +72,8 @@ void *dp_dir_create(apr_pool_t *pool, char *path)
 
 void *dp_dir_merge(apr_pool_t *pool, void *outer, void *inner)
 {
-    dp_dir_t *merged = apr_palloc(pool, sizeof(*merged));
+    /* Compared as bytes (memo.c), what lies between the members included. */
+    dp_dir_t *merged = apr_pcalloc(pool, sizeof(*merged));
     const dp_dir_t *base = outer;
     const dp_dir_t *over = inner;
 

@@ -13,6 +13,7 @@
 
 #include "base/digest.h"
 #include "httpd/internal.h"
+#include "httpd/memo.h"
 #include "httpd/pass.h"
 #include "httpd/reply.h"
 #include "httpd/start.h"
@@ -92,6 +93,24 @@ static void count_hit(request_rec *r, const dp_task_t *task, int fresh)
     }
 }
 
+static const dp_dir_t *dir_of(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &dogpile_module);
+}
+
+/* The same request needn't be read again. */
+static void remember(request_rec *r, const dp_task_t *task)
+{
+    dp_memo_t memo;
+
+    memset(&memo, 0, sizeof(memo));
+    memo.digest = task->key.digest;
+    dp_hex(memo.key, memo.digest.bytes, DOGPILE_DIGEST_BYTES);
+    memo.store = task->store;
+    memo.index = dp_task_index(task);
+    dp_memo_keep(dp_child.memos, r, dir_of(r), &memo);
+}
+
 /* From the store. Returns DECLINED where there is nothing to serve. */
 static int answer_from_store(request_rec *r, const dp_task_t *task)
 {
@@ -111,7 +130,54 @@ static int answer_from_store(request_rec *r, const dp_task_t *task)
         return DECLINED;
     }
     count_hit(r, task, is_fresh(r, record_of(&look)));
+    if (look.shared) {
+        remember(r, task);
+    }
     return dp_reply_tile(r, &task->dir, record_of(&look), index, "hit", body);
+}
+
+/* --- hits that need no reading ----------------------------------------- */
+
+/* The lines for that record at this second. */
+static void renew_lines(request_rec *r, const dp_dir_t *dir, dp_memo_t *memo,
+                        const dp_record_t *record)
+{
+    apr_int64_t second = apr_time_sec(r->request_time);
+
+    if (memo->second == second
+        && dp_id_equal(&memo->write_id, &record->write_id)) {
+        return;
+    }
+    memo->second = second;
+    memo->write_id = record->write_id;
+    dp_lines_make(&memo->lines, record, memo->index, "hit", r->request_time);
+    dp_memo_keep(dp_child.memos, r, dir, memo);
+}
+
+/* A request that was seen before, for a tile that is hot. DECLINED: read it. */
+static int answer_known(request_rec *r, const dp_dir_t *dir)
+{
+    dp_memo_t *memo = apr_palloc(r->pool, sizeof(*memo));
+    const dp_hot_record_t *hot;
+    const dp_record_tile_t *tile;
+
+    if (r->method_number != M_GET
+        || apr_table_get(r->headers_in, "Authorization")
+        || !dp_memo_find(dp_child.memos, r, dir, memo)) {
+        return DECLINED;
+    }
+    hot = dp_hot_find(dp_child.hot, memo->store, &memo->digest, r->pool);
+    if (hot == NULL || memo->index >= hot->record.ntiles) {
+        return DECLINED;
+    }
+    renew_lines(r, dir, memo, &hot->record);
+    tile = &hot->record.tiles[memo->index];
+    dp_count(&dp_child.area->counters, DP_COUNT_hits);
+    dp_reply_note(r, "hit");
+    apr_table_setn(r->subprocess_env, "DOGPILE_KEY", memo->key);
+    return dp_reply_lines(
+        r, dir, &hot->record, memo->index, &memo->lines,
+        hot_bucket(r, hot->bytes + tile->offset, tile->length));
 }
 
 /* --- the handler ------------------------------------------------------- */
@@ -159,10 +225,10 @@ static int is_error_page(const request_rec *r)
 
 int dp_handler(request_rec *r)
 {
-    const dp_dir_t *dir =
-        ap_get_module_config(r->per_dir_config, &dogpile_module);
+    const dp_dir_t *dir = dir_of(r);
     dp_dir_t resolved;
     dp_task_t task;
+    int status;
 
     if (dir->enable != 1 || r->main != NULL || is_error_page(r)
         || dp_child.flights == NULL || dp_is_internal(r->connection)
@@ -170,6 +236,10 @@ int dp_handler(request_rec *r)
         return DECLINED;
     }
     dp_count(&dp_child.area->counters, DP_COUNT_requests);
+    status = answer_known(r, dir);
+    if (status != DECLINED) {
+        return status;
+    }
     dp_dir_resolve(&resolved, dir);
     dp_task_read(&task, r, &resolved);
     return answer(r, &task);

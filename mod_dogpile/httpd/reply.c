@@ -30,46 +30,51 @@ static const char *cache_status(request_rec *r, const char *how)
 
 /* Caches behind us keep it for what is left of its life; a stale one, which is
  * being refreshed, for a moment. RFC 9111 section 4.2.3: Age counts as used. */
-static void set_freshness(request_rec *r, const dp_record_t *record,
-                          const char *how, const dp_dir_t *dir)
+static void make_freshness(dp_lines_t *lines, const dp_record_t *record,
+                           const char *how, apr_time_t now)
 {
-    apr_time_t now = r->request_time;
     apr_time_t until = record->expires > now
                            ? record->expires
                            : now + apr_time_from_sec(STALE_LEFT_SEC);
     apr_int64_t age = apr_time_sec(now - record->created);
-    char *expires = apr_palloc(r->pool, APR_RFC822_DATE_LEN);
 
     age = age > 0 ? age : 0;
-    apr_rfc822_date(expires, until);
-    apr_table_setn(r->headers_out, "Expires", expires);
-    apr_table_setn(r->headers_out, "Cache-Control",
-                   apr_psprintf(r->pool, "max-age=%" APR_INT64_T_FMT,
-                                apr_time_sec(until - record->created)));
-    apr_table_setn(r->headers_out, "Age",
-                   apr_psprintf(r->pool, "%" APR_INT64_T_FMT, age));
-    if (dir->says_status) {
-        apr_table_setn(
-            r->headers_out, "Cache-Status",
-            apr_psprintf(
-                r->pool, "%s; ttl=%" APR_INT64_T_FMT, cache_status(r, how),
-                apr_time_sec(record->expires - record->created) - age));
-    }
+    apr_rfc822_date(lines->expires, until);
+    apr_snprintf(lines->cache_control, sizeof(lines->cache_control),
+                 "max-age=%" APR_INT64_T_FMT,
+                 apr_time_sec(until - record->created));
+    apr_snprintf(lines->age, sizeof(lines->age), "%" APR_INT64_T_FMT, age);
+    apr_snprintf(lines->cache_status, sizeof(lines->cache_status),
+                 "mod_dogpile; %s; ttl=%" APR_INT64_T_FMT, how,
+                 apr_time_sec(record->expires - record->created) - age);
 }
 
-static void set_validators(request_rec *r, const dp_record_t *record,
-                           const dp_record_tile_t *tile)
+void dp_lines_make(dp_lines_t *lines, const dp_record_t *record, int index,
+                   const char *how, apr_time_t now)
 {
-    char *etag = apr_palloc(r->pool, 2 * DP_ETAG_BYTES + 3);
+    char *etag = lines->etag;
 
-    etag[0] = '"';
-    dp_hex(etag + 1, tile->etag, DP_ETAG_BYTES);
-    etag[2 * DP_ETAG_BYTES + 1] = '"';
-    etag[2 * DP_ETAG_BYTES + 2] = '\0';
-    apr_table_setn(r->headers_out, "ETag", etag);
-    ap_update_mtime(r, record->created);
-    ap_set_last_modified(r);
-    ap_set_accept_ranges(r);
+    *etag++ = '"';
+    dp_hex(etag, record->tiles[index].etag, DP_ETAG_BYTES);
+    etag += 2 * DP_ETAG_BYTES;
+    *etag++ = '"';
+    *etag = '\0';
+    apr_rfc822_date(lines->last_modified, record->created);
+    make_freshness(lines, record, how, now);
+}
+
+static void set_lines(request_rec *r, const dp_dir_t *dir,
+                      const dp_lines_t *lines)
+{
+    apr_table_setn(r->headers_out, "ETag", lines->etag);
+    apr_table_setn(r->headers_out, "Last-Modified", lines->last_modified);
+    apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");
+    apr_table_setn(r->headers_out, "Expires", lines->expires);
+    apr_table_setn(r->headers_out, "Cache-Control", lines->cache_control);
+    apr_table_setn(r->headers_out, "Age", lines->age);
+    if (dir->says_status) {
+        apr_table_setn(r->headers_out, "Cache-Status", lines->cache_status);
+    }
 }
 
 /* RFC 9110 section 13.2.2: where there is an ETag to compare, dates don't
@@ -86,11 +91,10 @@ static int meets_conditions(request_rec *r)
     return ap_meets_conditions(r);
 }
 
-int dp_reply_tile(request_rec *r, const dp_dir_t *dir,
-                  const dp_record_t *record, int index, const char *how,
-                  apr_bucket *body)
+int dp_reply_lines(request_rec *r, const dp_dir_t *dir,
+                   const dp_record_t *record, int index,
+                   const dp_lines_t *lines, apr_bucket *body)
 {
-    const dp_record_tile_t *tile = &record->tiles[index];
     apr_bucket_brigade *bb;
     int status;
     int i;
@@ -100,9 +104,9 @@ int dp_reply_tile(request_rec *r, const dp_dir_t *dir,
                        record->headers[i].value);
     }
     ap_set_content_type(r, record->media_type);
-    ap_set_content_length(r, tile->length);
-    set_validators(r, record, tile);
-    set_freshness(r, record, how, dir);
+    ap_set_content_length(r, record->tiles[index].length);
+    ap_update_mtime(r, record->created);
+    set_lines(r, dir, lines);
     status = meets_conditions(r);
     if (status != OK) {
         apr_bucket_destroy(body);
@@ -116,6 +120,16 @@ int dp_reply_tile(request_rec *r, const dp_dir_t *dir,
                    || r->connection->aborted
                ? OK
                : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+int dp_reply_tile(request_rec *r, const dp_dir_t *dir,
+                  const dp_record_t *record, int index, const char *how,
+                  apr_bucket *body)
+{
+    dp_lines_t *lines = apr_palloc(r->pool, sizeof(*lines));
+
+    dp_lines_make(lines, record, index, how, r->request_time);
+    return dp_reply_lines(r, dir, record, index, lines, body);
 }
 
 int dp_reply_failure(request_rec *r, const dp_dir_t *dir, int status,

@@ -8,6 +8,25 @@
 
 #include "httpd/task.h"
 
+/* What the header fields of a tile say that change with time or tile. */
+typedef struct dp_lines_t {
+    char etag[2 * DP_ETAG_BYTES + 3];
+    char last_modified[APR_RFC822_DATE_LEN];
+    char expires[APR_RFC822_DATE_LEN];
+    char cache_control[32];
+    char age[24];
+    char cache_status[200];
+} dp_lines_t;
+
+void dp_lines_make(dp_lines_t *lines, const dp_record_t *record, int index,
+                   const char *how, apr_time_t now);
+
+/* As dp_reply_tile(), with lines that are ready; they must last as long as the
+ * request. */
+int dp_reply_lines(request_rec *r, const dp_dir_t *dir,
+                   const dp_record_t *record, int index,
+                   const dp_lines_t *lines, apr_bucket *body);
+
 /*
  * Answer with a tile of a record. `how` are the parameters of Cache-Status
  * (RFC 9211), "hit" or "fwd=uri-miss; collapsed"; `body` holds exactly the

@@ -99,10 +99,10 @@ static void unlock(dp_hot_t *hot)
 
 /* Padding is compared, too. */
 static void name_of(name_t *name, const dogpile_store_t *store,
-                    const dogpile_key_t *key)
+                    const dogpile_digest_t *digest)
 {
     memset(name, 0, sizeof(*name));
-    name->digest = key->digest;
+    name->digest = *digest;
     name->store = store;
 }
 
@@ -290,6 +290,16 @@ static int should_get_in(dp_hot_t *hot, const dp_found_t *found,
     return is_known;
 }
 
+const dp_hot_record_t *dp_hot_find(dp_hot_t *hot, const dogpile_store_t *store,
+                                   const dogpile_digest_t *digest,
+                                   apr_pool_t *user_pool)
+{
+    name_t name;
+
+    name_of(&name, store, digest);
+    return fresh_entry(hot, &name, dp_clock_now(hot->clock), user_pool);
+}
+
 apr_status_t dp_hot_look(dp_hot_t *hot, dogpile_store_t *store,
                          const dogpile_key_t *key,
                          const dp_hot_record_t **shared, dp_found_t *found,
@@ -300,7 +310,7 @@ apr_status_t dp_hot_look(dp_hot_t *hot, dogpile_store_t *store,
     entry_t *entry;
     name_t name;
 
-    name_of(&name, store, key);
+    name_of(&name, store, &key->digest);
     *shared = fresh_entry(hot, &name, now, user_pool);
     if (*shared != NULL) {
         return APR_SUCCESS;
@@ -326,7 +336,7 @@ void dp_hot_forget(dp_hot_t *hot, const dogpile_store_t *store,
 {
     name_t name;
 
-    name_of(&name, store, key);
+    name_of(&name, store, &key->digest);
     forget(hot, &name);
 }
 
