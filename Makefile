@@ -48,7 +48,7 @@ DEB_DEMO := apache2-bin cgi-mapserver libjs-leaflet fonts-dejavu-core python3 \
 DEB_TEST := check python3-pytest python3-pil python3-numpy curl openssl \
             clang-format binutils memcached redis-server redis-tools spin \
             zookeeper default-jre-headless iproute2 libfaketime \
-            glusterfs-server glusterfs-client nghttp2-client man-db
+            glusterfs-server glusterfs-client man-db
 DEB_BENCH := libapache2-mod-mapcache nginx-light varnish wrk
 
 # Asked for only when something is built: a fresh machine has no apxs yet.
@@ -56,7 +56,8 @@ ifeq ($(origin CC),default)
 CC = $(shell $(APXS) -q CC)
 endif
 HTTPD_CPPFLAGS = -I$(shell $(APXS) -q INCLUDEDIR)
-APR_CPPFLAGS = $(shell pkg-config --cflags apr-1 apr-util-1)
+# As a system's: clang finds fault with APR's macros.
+APR_CPPFLAGS = $(subst -I,-isystem ,$(shell pkg-config --cflags apr-1 apr-util-1))
 BACK_END_CPPFLAGS = $(shell pkg-config --cflags hiredis libmemcached)
 APR_LIBS = $(shell pkg-config --libs apr-1 apr-util-1)
 IMAGE_LIBS = $(shell pkg-config --libs libpng libjpeg zlib libdeflate)

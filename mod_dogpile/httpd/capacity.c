@@ -5,10 +5,10 @@
  *
  * A child of the event MPM accepts connections while they are fewer than
  * ThreadsPerChild + AsyncRequestWorkerFactor x (idle threads), and parked ones
- * count. So by default at most half of ThreadsPerChild x
- * AsyncRequestWorkerFactor are parked: with half of the threads busy that
- * leaves as many connections as there are threads to everyone else. The factor
- * can't be asked of the MPM; it is read where the MPM read it.
+ * count. So by default at most ThreadsPerChild x AsyncRequestWorkerFactor are
+ * parked. A child with so many accepts new connections only while its threads
+ * are idle, and leaves them to other children else. The factor can't be asked
+ * of the MPM; it is read where the MPM read it.
  */
 #include "httpd/capacity.h"
 
@@ -74,11 +74,11 @@ static int factor_in(const ap_directive_t *tree, int factor)
     return factor;
 }
 
-/* How many a child with so many idle threads can park without turning everyone
+/* How many a child whose threads are idle can park without turning everyone
  * else away. */
-static int room_of(int threads)
+static int room_of_child(void)
 {
-    return threads * factor_in(ap_conftree, DEFAULT_FACTOR);
+    return threads_per_child() * factor_in(ap_conftree, DEFAULT_FACTOR);
 }
 
 int dp_capacity_waiters(void)
@@ -87,13 +87,13 @@ int dp_capacity_waiters(void)
         return 0;
     }
     return dp_global->max_waiters >= 0 ? dp_global->max_waiters
-                                       : room_of((threads_per_child() + 1) / 2);
+                                       : room_of_child();
 }
 
 int dp_capacity_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                       server_rec *s)
 {
-    int room = room_of(threads_per_child());
+    int room = room_of_child();
 
     (void)pconf;
     (void)plog;

@@ -206,8 +206,6 @@ static int wait_for_landing(request_rec *r, dp_wait_t *wait)
     case DP_PARK_CANT:
         dp_flight_wait(wait->waiter, wait->until, dp_child.max_blocked);
         break;
-    case DP_PARK_NO_PLACE:
-        break;
     }
     return finish(r, wait);
 }

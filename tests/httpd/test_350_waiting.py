@@ -42,9 +42,11 @@ def assert_turned_away(answer, why):
 
 
 def test_so_many_may_park(httpd, upstream, dial):
-    """Beyond DogpileMaxWaiters a request gets 503 at once; those that are
-    parked get their tile, and their places are free again."""
-    server = httpd("DogpileMaxWaiters 3\n" + location(ALONE), children=1)
+    """Beyond DogpileMaxWaiters a request holds a thread, and beyond
+    DogpileMaxBlocked it gets 503 at once; those that wait get their tile, and
+    their places are free again."""
+    server = httpd("DogpileMaxWaiters 3\nDogpileMaxBlocked 0\n"
+                   + location(ALONE), children=1)
     for x in (9, 10):
         upstream.hold()
         wires = dial.crowd(3, server.port, tile(x))
@@ -206,34 +208,10 @@ def test_too_many_waiters_for_the_connections(make_httpd):
 
 
 def test_default_follows_from_the_factor(httpd):
-    """Without DogpileMaxWaiters half as many may park in a child as it has
-    threads, times the whole part of AsyncRequestWorkerFactor."""
+    """Without DogpileMaxWaiters as many may park in a child as it has threads,
+    times the whole part of AsyncRequestWorkerFactor."""
     server = httpd("AsyncRequestWorkerFactor 3.5\n" + location(), children=1)
-    assert server.status["max_parked"] == server.nthreads // 2 * 3
-
-
-BUSY = """
-AsyncRequestWorkerFactor 10
-<Location "/slow">
-    ProxyPass "http://127.0.0.1:${UPSTREAM}/slow"
-</Location>
-"""
-
-
-def test_default_leaves_room_for_others(httpd, upstream, dial):
-    """While as many are parked as may and half of the threads are busy with
-    something else, a child accepts new connections."""
-    server = httpd(BUSY + location(ALONE), children=1, threads=8)
-    crowd = server.status["max_parked"]
-    upstream.hold()
-    wires = dial.crowd(crowd, server.port, tile())
-    wait_for(server, crowd)
-    dial.crowd(server.nthreads // 2, server.port, "/slow")
-    upstream.wait_held(1 + server.nthreads // 2)
-    wait_for(server, crowd)
-    upstream.release()
-    for wire in wires:
-        assert_tile(wire.answer())
+    assert server.status["max_parked"] == server.nthreads * 3
 
 
 def test_too_few_descriptors_are_told(httpd):
@@ -246,7 +224,7 @@ def test_too_few_descriptors_are_told(httpd):
                        children=1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    server.expect_log("DP0807: a child may open 512 files, but 800 requests")
+    server.expect_log("DP0807: a child may open 512 files, but 1600 requests")
 
 
 @pytest.mark.parametrize("mpm,line,why", [
