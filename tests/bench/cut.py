@@ -11,8 +11,8 @@ WAYS = {"mod_dogpile": "mod_dogpile", "libpng, level 6": "libpng default",
 
 def cut(bench, way):
     run = subprocess.run(
-        [str(bench.programs.parent / "unit/image/bench_split"),
-         str(bench.pictures / "meta-1056x1056.png"), "16"],
+        [str(bench.programs.parent / "bench/bench_image"),
+         str(bench.pictures / "meta-1056x1056.png")],
         capture_output=True, text=True, check=True)
     size, took = re.search(rf"{WAYS[way.title]} +(\d+) bytes +([\d.]+) ms",
                            run.stdout).groups()
