@@ -9,6 +9,7 @@
  */
 #include "httpd/handler.h"
 
+#include <apr_strings.h>
 #include <http_core.h>
 
 #include "base/digest.h"
@@ -157,19 +158,21 @@ static void renew_lines(request_rec *r, const dp_dir_t *dir, dp_memo_t *memo,
 /* A request that was seen before, for a tile that is hot. DECLINED: read it. */
 static int answer_known(request_rec *r, const dp_dir_t *dir)
 {
-    dp_memo_t *memo = apr_palloc(r->pool, sizeof(*memo));
     const dp_hot_record_t *hot;
     const dp_record_tile_t *tile;
+    dp_memo_t *memo;
+    dp_memo_t known;
 
     if (r->method_number != M_GET
         || apr_table_get(r->headers_in, "Authorization")
-        || !dp_memo_find(dp_child.memos, r, dir, memo)) {
+        || !dp_memo_find(dp_child.memos, r, dir, &known)) {
         return DECLINED;
     }
-    hot = dp_hot_find(dp_child.hot, memo->store, &memo->digest, r->pool);
-    if (hot == NULL || memo->index >= hot->record.ntiles) {
+    hot = dp_hot_find(dp_child.hot, known.store, &known.digest, r->pool);
+    if (hot == NULL || known.index >= hot->record.ntiles) {
         return DECLINED;
     }
+    memo = apr_pmemdup(r->pool, &known, sizeof(known)); /* what is sent */
     renew_lines(r, dir, memo, &hot->record);
     tile = &hot->record.tiles[memo->index];
     dp_count(&dp_child.area->counters, DP_COUNT_hits);
