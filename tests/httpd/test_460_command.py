@@ -508,3 +508,36 @@ def test_import_keeps_renders_away(make_httpd, upstream, lockers):
     assert {answer.status for answer in herd.answers()} == {200}
     assert second.begun().end() == 0
     assert upstream.count == 1
+
+
+def test_stale_tiles_are_served_during_an_import(make_httpd, upstream,
+                                                 lockers):
+    """While an import holds the lock, what has expired is served stale, what
+    isn't there is 503 with Retry-After, and nothing is rendered."""
+    s = make_httpd("""
+<Location "/wms">
+    DogpileEnable On
+    DogpileStore "disk:${DIR}/store"
+    DogpileExpire 1s jitter=0%
+    DogpileMetatile 1x1 buffer=0
+    DogpileWaitTimeout 500ms
+    DogpileSourceLock roads
+    ProxyPass "http://127.0.0.1:${UPSTREAM}/wms"
+</Location>
+""").start()
+    lockers.file.write_text("- {type: disk, config: {directory: "
+                            f"{s.dir}/store/.locks}}}}\n")
+    there, missing = s.url(wms.tile(7, 41, 41)), s.url(wms.tile(7, 51, 41))
+    old = client.get(there)
+    s.status.wait(lambda status: status["stored"] == 1)
+    running = lockers.hold("-x", "roads")
+    until(lambda: client.get(there) and s.status["stale"], "its expiry")
+    for answer in client.herd([there], 10):
+        assert answer.status == 200 and answer.body == old.body
+    turned_away = client.get(missing)
+    assert turned_away.status == 503
+    assert int(turned_away.header("Retry-After")) > 0
+    assert upstream.count == 1
+    assert running.end() == 0
+    until(lambda: client.get(missing).status == 200, "the import's end")
+    s.status.wait(lambda status: status["flights"] == 0)
