@@ -139,17 +139,17 @@ static int answer_from_store(request_rec *r, const dp_task_t *task)
 
 /* --- hits that need no reading ----------------------------------------- */
 
-/* The lines for that record at this second. */
+/* The lines for that record at its age. */
 static void renew_lines(request_rec *r, const dp_dir_t *dir, dp_memo_t *memo,
                         const dp_record_t *record)
 {
-    apr_int64_t second = apr_time_sec(r->request_time);
+    apr_int64_t age_sec = apr_time_sec(r->request_time - record->created);
 
-    if (memo->second == second
+    if (memo->age_sec == age_sec
         && dp_id_equal(&memo->write_id, &record->write_id)) {
         return;
     }
-    memo->second = second;
+    memo->age_sec = age_sec;
     memo->write_id = record->write_id;
     dp_lines_make(&memo->lines, record, memo->index, "hit", r->request_time);
     dp_memo_keep(dp_child.memos, r, dir, memo);

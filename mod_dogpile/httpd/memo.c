@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The memos of a child: a table with one place for each value of a hash; a
- * newer request takes the place of an older one. Used by request threads.
+ * The memos of a child: a table of sets, chosen by a hash, with a few places
+ * each; a new request takes the place that was used least recently. Used by
+ * request threads.
  *
- * Locks are shared by places that are far apart, so that threads rarely meet.
+ * Locks are shared by sets that are far apart, so that threads rarely meet.
  * The invariant: a place that is taken holds all of what it compares, so an
  * equal hash is never taken for an equal request.
  */
@@ -13,15 +14,17 @@
 #include <apr_strings.h>
 #include <pthread.h>
 
-/* A power of two; a map view has a few dozen tiles. */
-#define PLACES 4096
+/* Powers of two; 4096 places of 1.4 kB are a few hundred map views. */
+#define SETS 1024
+#define WAYS 4
 #define LOCKS 16
 
 /* Longest path with its query, bytes. */
-#define URI_MAX 1024
+#define URI_MAX 640
 
 typedef struct place_t {
-    unsigned int hash; /* 0: never used */
+    unsigned int hash;
+    uint64_t used; /* when, by the count of its set */
     const server_rec *server;
     dp_dir_t dir;
     dp_memo_t memo;
@@ -30,7 +33,10 @@ typedef struct place_t {
 
 struct dp_memos_t {
     pthread_mutex_t locks[LOCKS];
-    place_t *places[PLACES]; /* made at the first use, and kept */
+    struct {
+        uint64_t count;
+        place_t *places[WAYS]; /* made at the first use, and kept */
+    } sets[SETS];
     apr_pool_t *pool;
     pthread_mutex_t pool_lock;
 };
@@ -72,25 +78,38 @@ static int is_same(const place_t *place, unsigned int hash,
            && memcmp(&place->dir, dir, sizeof(*dir)) == 0;
 }
 
+static place_t *find_locked(dp_memos_t *memos, unsigned int hash,
+                            const request_rec *r, const dp_dir_t *dir)
+{
+    place_t *const *places = memos->sets[hash % SETS].places;
+    int i;
+
+    for (i = 0; i < WAYS; i++) {
+        if (is_same(places[i], hash, r, dir)) {
+            places[i]->used = ++memos->sets[hash % SETS].count;
+            return places[i];
+        }
+    }
+    return NULL;
+}
+
 int dp_memo_find(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
                  dp_memo_t *memo)
 {
     unsigned int hash = hash_of(r);
     pthread_mutex_t *lock = &memos->locks[hash % LOCKS];
     const place_t *place;
-    int is_known;
 
     if (hash == 0) {
         return 0;
     }
     pthread_mutex_lock(lock);
-    place = memos->places[hash % PLACES];
-    is_known = is_same(place, hash, r, dir);
-    if (is_known) {
+    place = find_locked(memos, hash, r, dir);
+    if (place != NULL) {
         *memo = place->memo;
     }
     pthread_mutex_unlock(lock);
-    return is_known;
+    return place != NULL;
 }
 
 static place_t *make_place(dp_memos_t *memos)
@@ -101,6 +120,25 @@ static place_t *make_place(dp_memos_t *memos)
     place = apr_palloc(memos->pool, sizeof(*place));
     pthread_mutex_unlock(&memos->pool_lock);
     return place;
+}
+
+/* An empty place of the set, or the one that was used least recently. */
+static place_t *choose_locked(dp_memos_t *memos, unsigned int hash)
+{
+    place_t **places = memos->sets[hash % SETS].places;
+    place_t **oldest = &places[0];
+    int i;
+
+    for (i = 0; i < WAYS; i++) {
+        if (places[i] == NULL) {
+            places[i] = make_place(memos);
+            return places[i];
+        }
+        if (places[i]->used < (*oldest)->used) {
+            oldest = &places[i];
+        }
+    }
+    return *oldest;
 }
 
 void dp_memo_keep(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
@@ -114,15 +152,15 @@ void dp_memo_keep(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
         return;
     }
     pthread_mutex_lock(lock);
-    place = memos->places[hash % PLACES];
+    place = find_locked(memos, hash, r, dir);
     if (place == NULL) {
-        place = make_place(memos);
-        memos->places[hash % PLACES] = place;
+        place = choose_locked(memos, hash);
+        place->hash = hash;
+        place->used = ++memos->sets[hash % SETS].count;
+        place->server = r->server;
+        place->dir = *dir;
+        strcpy(place->uri, r->unparsed_uri); /* shorter, says hash_of() */
     }
-    place->hash = hash;
-    place->server = r->server;
-    place->dir = *dir;
     place->memo = *memo;
-    strcpy(place->uri, r->unparsed_uri); /* shorter, says hash_of() */
     pthread_mutex_unlock(lock);
 }

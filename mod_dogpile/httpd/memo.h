@@ -21,7 +21,7 @@ typedef struct dp_memo_t {
     dogpile_store_t *store;
     int index;             /* of its tile */
     dogpile_id_t write_id; /* of the record that `lines` tell of */
-    apr_int64_t second;    /* and when */
+    apr_int64_t age_sec;   /* and its age */
     dp_lines_t lines;
 } dp_memo_t;
 
