@@ -26,7 +26,8 @@
 
 #define RETAINED "mod_dogpile_shared"
 
-/* Flights at once: every request thread may lead one, and some are finishing. */
+/* Flights at once: every request that waits may have one of its own, and some
+ * are finishing. */
 #define SPARE_FLIGHTS 1024
 #define FLIGHTS_MAX 65536
 
@@ -124,11 +125,12 @@ static void forget_shared(retained_t *old)
 static apr_status_t share(server_rec *s)
 {
     int nslots = query(AP_MPMQ_HARD_LIMIT_DAEMONS);
+    apr_int64_t parked =
+        (apr_int64_t)query(AP_MPMQ_MAX_DAEMONS) * dp_capacity_waiters();
     int nflights = dp_capacity_threads() + SPARE_FLIGHTS;
 
-    if (nflights > FLIGHTS_MAX) {
-        nflights = FLIGHTS_MAX;
-    }
+    nflights =
+        parked + nflights > FLIGHTS_MAX ? FLIGHTS_MAX : nflights + (int)parked;
     retained = ap_retained_data_get(RETAINED);
     if (retained == NULL) {
         retained = ap_retained_data_create(RETAINED, sizeof(*retained));
