@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between the files of parking: park.c, which talks to the MPM, and lot.c,
- * which keeps the places.
+ * Between the files of parking: park.c, which talks to the MPM, lot.c, which
+ * keeps the places, and lot_thread.c, which watches them.
  *
  * One mutex, dp_lot_t.mutex, guards the lot and every parking's members from
  * `place` on; it is taken inside the mutex of the flights, never the other way
@@ -97,6 +97,15 @@ void dp_lot_answered(dp_parking_t *parking);
  * child stops; and no more. */
 int dp_lot_bridge(dp_parking_t *parking, apr_time_t until);
 void dp_lot_unbridge(dp_parking_t *parking);
+
+/* Between lot.c and lot_thread.c. Epoll's name of the lot's own eventfd; places
+ * have their index and generation. */
+#define DP_LOT_CALL UINT64_MAX
+void dp_lot_lock(void);
+void dp_lot_unlock(void);
+void dp_lot_call_locked(dp_parking_t *parking);
+void dp_lot_uncount_locked(dp_parking_t *parking);
+void dp_lot_end_reading_locked(dp_parking_t *parking);
 
 /* What is idle is closed now, and nothing is bridged any more. */
 void dp_lot_stop(void);

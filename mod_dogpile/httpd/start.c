@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <http_core.h>
 #include <mpm_common.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -319,6 +320,9 @@ static apr_status_t forget_child(void *none)
 
 void dp_child_init(apr_pool_t *pchild, server_rec *s)
 {
+    sigset_t all;
+    sigset_t before;
+
     memset(&dp_child, 0, sizeof(dp_child));
     dp_child.pool = pchild;
     dp_child.shared = &retained->shared;
@@ -331,6 +335,9 @@ void dp_child_init(apr_pool_t *pchild, server_rec *s)
     dp_hot_create(&dp_child.hot, HOT_BYTES, HOT_RECORDS, &dp_clock_real,
                   s->process->pool);
     dp_memos_create(&dp_child.memos, s->process->pool);
+    /* Signals are the MPM's: no thread that is made here takes one. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     if (dp_global->is_enabled) {
         /* Registered first, it runs last: after the end of the flights. */
         apr_pool_pre_cleanup_register(pchild, NULL, forget_child);
@@ -339,4 +346,5 @@ void dp_child_init(apr_pool_t *pchild, server_rec *s)
         start_back_ends(pchild);
         dp_park_child_init(dp_capacity_waiters(), pchild, s);
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
