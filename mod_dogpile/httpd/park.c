@@ -60,13 +60,24 @@ static dp_parking_t *parking_of(conn_rec *c)
     return conn ? conn->parking : NULL;
 }
 
+/* A child that stops may have no listener any more to bring a connection back:
+ * event's ends when it sees no connection, and one that was just accepted isn't
+ * counted yet. Once it is, as here, a stop that hasn't begun waits for it. */
+static int is_stopping(void)
+{
+    int state = 0;
+
+    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS
+           && state == AP_MPMQ_STOPPING;
+}
+
 /* A request that httpd itself holds the end of can't be suspended: an internal
  * redirect, a subrequest, a stream of HTTP/2. */
 static int can_park(const request_rec *r, const dp_parking_t *parking)
 {
     return parking != NULL && parking->is_inside && parking->r == NULL
            && r->prev == NULL && r->main == NULL
-           && !r->connection->clogging_input_filters;
+           && !r->connection->clogging_input_filters && !is_stopping();
 }
 
 const server_rec *dp_park_server(const request_rec *r)
