@@ -13,10 +13,6 @@
 
 #include "base/digest.h"
 
-/* How long a child that is being stopped waits for its sources before it gives
- * its locks back: httpd kills it after 10 s. */
-#define HURRY_USEC apr_time_from_sec(3)
-
 /* A flight that no thread is at: it waits for a lock or for its source, or
  * nobody takes it from the queue any more. */
 static dp_local_t *resting_locked(dp_flights_t *flights)
@@ -75,56 +71,10 @@ static void bury_myself(dp_flights_t *flights)
     dp_wake_children(flights->shared, wake);
 }
 
-static dp_local_t *holder_locked(dp_flights_t *flights)
-{
-    dp_local_t *local = flights->locals;
-    int i;
-
-    for (; local != NULL; local = local->next) {
-        for (i = 0; i < DP_HOLD_COUNT; i++) {
-            if (local->held[i].is_held) {
-                return local;
-            }
-        }
-    }
-    return NULL;
-}
-
-/* httpd is about to kill this process: other hosts shouldn't have to wait until
- * the leases end. The store refuses what comes late. */
-static void give_locks_back_locked(dp_flights_t *flights)
-{
-    apr_time_t until = dp_clock_now(&dp_clock_monotonic) + HURRY_USEC;
-    apr_interval_time_t left = HURRY_USEC;
-    apr_pool_t *scratch_pool;
-    dp_local_t *local;
-
-    while (flights->leading > 0 && left > 0) {
-        dp_cond_wait(&flights->settled, &flights->mutex, left);
-        left = until - dp_clock_now(&dp_clock_monotonic);
-    }
-    apr_pool_create(&scratch_pool, flights->pool);
-    for (local = holder_locked(flights); local != NULL;
-         local = holder_locked(flights)) {
-        dp_local_use_locked(local);
-        dp_flights_unlock(flights);
-        dp_hold_release_all(local, scratch_pool);
-        dp_flights_lock(flights);
-        dp_local_drop_locked(local);
-        apr_pool_clear(scratch_pool);
-    }
-    apr_pool_destroy(scratch_pool);
-}
-
 static void stop_threads(dp_flights_t *flights)
 {
     apr_status_t rv;
 
-    dp_flights_lock(flights);
-    if (flights->is_hurried) {
-        give_locks_back_locked(flights);
-    }
-    dp_flights_unlock(flights);
     dp_fetchers_join(flights);
     dp_flights_lock(flights);
     resign_all_locked(flights); /* what came to rest meanwhile */
@@ -142,8 +92,10 @@ static void stop_threads(dp_flights_t *flights)
 
 void dp_flights_hurry(dp_flights_t *flights)
 {
-    /* Maybe in a signal handler of prefork. */
+    /* Maybe in a signal handler of prefork: no mutex, and the waker calls the
+     * keeper. */
     __atomic_store_n(&flights->is_hurried, 1, __ATOMIC_RELAXED);
+    dp_kick(flights->shared, flights->slot);
 }
 
 static apr_status_t stop(void *baton)

@@ -182,8 +182,8 @@ void dp_flight_leave(dp_waiter_t *waiter);
  * must not run side by side. */
 void dp_flights_settle(dp_flights_t *flights);
 
-/* The child is being stopped, not exchanged: when its pool goes, locks are given
- * back after a moment, even if the source still hasn't answered. */
+/* The child is being stopped, not exchanged: after a moment locks are given back
+ * and nobody waits any more, even if the source still hasn't answered. */
 void dp_flights_hurry(dp_flights_t *flights);
 
 /* A dogpile_released_fn, with the dp_flights_t as its baton: look at once

@@ -101,6 +101,7 @@ struct dp_flights_t {
     int is_started;
     int is_stopping;
     int is_hurried;         /* stopping, and httpd kills who takes too long */
+    apr_time_t hurry_at;    /* the keeper's: when it gives up; 0, not yet */
     int is_lock_down;       /* said in the log */
     int is_foreign_said;    /* said in the log */
     int leading;            /* locals that this child leads */

@@ -15,6 +15,10 @@
 
 #include "base/digest.h"
 
+/* How long a child that is being stopped waits for its sources: httpd kills it
+ * after 10 s. */
+#define HURRY_USEC apr_time_from_sec(3)
+
 /* The more urgent, the greater. */
 typedef enum urgency_e {
     DUTY_NONE,
@@ -195,6 +199,60 @@ static dp_local_t *next_duty_locked(dp_flights_t *flights, apr_time_t now,
     return found;
 }
 
+/* --- the end of a child ------------------------------------------------- */
+
+static dp_local_t *holder_locked(dp_flights_t *flights)
+{
+    dp_local_t *local = flights->locals;
+    int i;
+
+    for (; local != NULL; local = local->next) {
+        for (i = 0; i < DP_HOLD_COUNT; i++) {
+            if (local->held[i].is_held) {
+                return local;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Other hosts shouldn't have to wait until the leases of a killed process end;
+ * the store refuses what comes late. Threads that wait keep the child alive. */
+static void give_up_locked(dp_flights_t *flights, apr_pool_t *scratch_pool)
+{
+    dp_local_t *local;
+
+    for (local = holder_locked(flights); local != NULL;
+         local = holder_locked(flights)) {
+        dp_local_use_locked(local);
+        dp_flights_unlock(flights);
+        dp_hold_release_all(local, scratch_pool);
+        apr_pool_clear(scratch_pool);
+        dp_flights_lock(flights);
+        dp_local_drop_locked(local);
+    }
+    for (local = flights->locals; local != NULL; local = local->next) {
+        dp_wake_locked(local, DP_ALL_PARTS);
+    }
+}
+
+static void hurry_locked(dp_flights_t *flights, apr_time_t now,
+                         apr_time_t *next, apr_pool_t *scratch_pool)
+{
+    if (!__atomic_load_n(&flights->is_hurried, __ATOMIC_RELAXED)) {
+        return;
+    }
+    if (flights->hurry_at == 0) {
+        flights->hurry_at = now + HURRY_USEC;
+    }
+    if (flights->hurry_at <= now) {
+        give_up_locked(flights, scratch_pool);
+    }
+    else {
+        earlier(next, flights->hurry_at);
+    }
+}
+
 apr_interval_time_t dp_keeper_step(dp_flights_t *flights,
                                    apr_pool_t *scratch_pool)
 {
@@ -222,6 +280,7 @@ apr_interval_time_t dp_keeper_step(dp_flights_t *flights,
         dp_flights_lock(flights);
         dp_busy_locked(flights, -1);
     }
+    hurry_locked(flights, now, &next, scratch_pool);
     dp_flights_unlock(flights);
     return next - now;
 }

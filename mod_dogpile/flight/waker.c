@@ -219,6 +219,9 @@ void dp_waker_step(dp_flights_t *flights)
     for (local = flights->locals; local != NULL; local = local->next) {
         look_locked(local);
     }
+    if (__atomic_load_n(&flights->is_hurried, __ATOMIC_RELAXED)) {
+        dp_keeper_call_locked(flights);
+    }
     dp_flights_unlock(flights);
 }
 

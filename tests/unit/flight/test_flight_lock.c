@@ -246,6 +246,27 @@ START_TEST(a_release_that_is_told_of_spares_the_pause)
 }
 END_TEST
 
+START_TEST(a_child_that_is_stopped_gives_its_lock_back_in_mid_fetch)
+{
+    dp_waiter_t *waiter;
+
+    set_up(LOCK_FREE);
+    waiter = join_key(flights, 0, &fake_locker);
+    WAIT_UNTIL(FAKE(producing) == 1);
+    dp_flights_hurry(flights);
+    advance(flights, 0);
+    advance(flights, SECONDS(3) - 1);
+    ck_assert_int_eq(FAKE(lock.releases), 0);
+    advance(flights, 1);
+    WAIT_UNTIL(FAKE(lock.releases) == 1);
+    ck_assert(!wait_long(waiter)); /* nobody waits any more */
+    dp_flight_leave(waiter);
+    open_gate(0);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(lock.releases), 1);
+}
+END_TEST
+
 UNIT_MAIN("flight/flight_lock", the_lock_is_held_for_the_flight_and_given_back,
           someone_elses_lock_is_looked_at_until_it_is_free,
           pauses_grow_from_ten_milliseconds,
@@ -257,4 +278,5 @@ UNIT_MAIN("flight/flight_lock", the_lock_is_held_for_the_flight_and_given_back,
           a_locker_that_fails_while_it_is_watched_is_gone_without,
           a_host_with_another_store_is_not_waited_for,
           a_lock_that_goes_to_another_store_is_waited_for_no_more,
-          a_release_that_is_told_of_spares_the_pause)
+          a_release_that_is_told_of_spares_the_pause,
+          a_child_that_is_stopped_gives_its_lock_back_in_mid_fetch)
