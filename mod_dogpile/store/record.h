@@ -3,7 +3,7 @@
  * The record: one metatile as bytes, the same on disk, in memory shared by
  * the children, and in a memcached or redis. A header, then the tiles.
  *
- * Format 1, little-endian. First a fixed part: magic, format, sizes, write
+ * Format 2, little-endian. First a fixed part: magic, format, sizes, write
  * id, key, times; then a table of the tiles, then texts (media type,
  * validators, kept headers), then a checksum of all that, then the bodies.
  * Equal tiles (the sea) share one body. The exact layout stands in
@@ -18,8 +18,9 @@
 #include <apr_pools.h>
 
 #include "dogpile_store.h"
+#include "policy/freshness.h"
 
-#define DP_RECORD_FORMAT 1
+#define DP_RECORD_FORMAT 2
 /* Bounds of the parser: more is a foreign file. */
 #define DP_RECORD_TILES_MAX 4096
 #define DP_RECORD_HEADERS_MAX 1024
@@ -43,8 +44,15 @@ typedef struct dp_record_header_t {
 typedef struct dp_record_t {
     dogpile_digest_t key;
     dogpile_id_t write_id;
-    apr_time_t created; /* when the fetch began */
-    apr_time_t expires; /* fresh until then */
+    apr_time_t created;           /* when the fetch began */
+    apr_time_t expires;           /* fresh until then */
+    apr_interval_time_t age_usec; /* how old it was when it was created */
+    /* How long after `expires` it may be served while it is refreshed, and
+     * where it can't be refreshed; or DP_WINDOW_UNSET: its source didn't say. */
+    apr_interval_time_t stale_usec;
+    apr_interval_time_t stale_on_error_usec;
+    int is_explicit;     /* its source said how long it is fresh */
+    int must_revalidate; /* and that nobody may serve it stale */
     const char *media_type;
     const char *source_etag; /* the source's validators, or NULL */
     const char *source_last_modified;
@@ -63,7 +71,7 @@ typedef struct dp_record_body_t {
 } dp_record_body_t;
 
 /*
- * Write a record: takes key, write_id, times, media_type, validators and
+ * Write a record: takes key, write_id, times, flags, media_type, validators and
  * headers from `record`, the tiles from `bodies`, computes ETags, and sets
  * tiles, ntiles, head_bytes and length. The whole is one block in
  * result_pool. APR_SUCCESS; APR_ENOSPC when it would pass one of the bounds;
@@ -78,12 +86,16 @@ apr_status_t dp_record_write(unsigned char **bytes, dp_record_t *record,
  * Read the header of a record of `length` bytes of which the first `have` are
  * at `bytes`. Texts and tiles are copied to the pool. APR_SUCCESS;
  * APR_INCOMPLETE when more of the beginning is needed (`need` says how much);
- * APR_EINVAL when it is torn, foreign, of another format, or not the record of
- * `key` (NULL: any).
+ * APR_NOTFOUND when it is of another version's format; APR_EINVAL when it is
+ * torn, foreign, or not the record of `key` (NULL: any).
  */
 apr_status_t dp_record_read(dp_record_t *record, const unsigned char *bytes,
                             apr_size_t have, apr_size_t length,
                             const dogpile_digest_t *key, apr_size_t *need,
                             apr_pool_t *result_pool);
+
+/* Whether the bodies are those that the header was written for. `bytes` is the
+ * whole record. */
+int dp_record_is_whole(const dp_record_t *record, const unsigned char *bytes);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the parts of a record are: format 1, shared by its reader and its
+ * Where the parts of a record are: format 2, shared by its reader and its
  * writer and by nobody else. All numbers are unsigned and little-endian.
  *
  *     0   8  magic "DOGPILE\n"
@@ -13,7 +13,11 @@
  *    80   4  bytes of the whole record
  *    84   4  number of tiles, T
  *    88   4  number of kept headers, H
- *    92 24T  a tile each: offset (4), length (4), ETag (16)
+ *    92   8  stale: microseconds after `expires`, or all ones
+ *   100   8  stale on error: the same
+ *   108   8  age, microseconds, when it was created
+ *   116   4  flags
+ *   120 24T  a tile each: offset (4), length (4), ETag (16)
  *         .  texts: media type, source's ETag, source's Last-Modified, then H
  *            times name and value; each a length (4) and so many bytes
  *         4  CRC-32 (of zlib) of everything before it
@@ -22,8 +26,7 @@
 #ifndef DP_STORE_RECORD_LAYOUT_H
 #define DP_STORE_RECORD_LAYOUT_H
 
-#include <apr.h>
-#include <apr_time.h>
+#include "store/record.h"
 
 #define RECORD_MAGIC "DOGPILE\n"
 
@@ -38,13 +41,20 @@ enum {
     RECORD_AT_LENGTH = 80,
     RECORD_AT_TILES = 84,
     RECORD_AT_HEADERS = 88,
-    RECORD_FIXED_BYTES = 92,
+    RECORD_AT_STALE = 92,
+    RECORD_AT_STALE_ON_ERROR = 100,
+    RECORD_AT_AGE = 108,
+    RECORD_AT_FLAGS = 116,
+    RECORD_FIXED_BYTES = 120,
 
     RECORD_TILE_BYTES = 24,
     RECORD_TEXTS_MIN = 3, /* that stand before the kept headers */
     RECORD_PREFIX_BYTES = 4,
     RECORD_CRC_BYTES = 4
 };
+
+/* Of flags; the others are none of this format. */
+enum { RECORD_IS_EXPLICIT = 1, RECORD_MUST_REVALIDATE = 2, RECORD_FLAGS = 3 };
 
 /* The length of a text that isn't there. */
 #define RECORD_NO_TEXT 0xffffffffU
@@ -62,6 +72,20 @@ static inline int record_is_text_byte(unsigned char byte)
 static inline int record_is_time(apr_time_t time)
 {
     return time >= 0 && time < RECORD_TIME_MAX;
+}
+
+/* A window after expiry, or that there is none. */
+static inline int record_is_window(apr_interval_time_t usec)
+{
+    return usec == DP_WINDOW_UNSET || record_is_time(usec);
+}
+
+static inline int record_times_are_possible(const dp_record_t *record)
+{
+    return record_is_time(record->created) && record_is_time(record->expires)
+           && record_is_time(record->age_usec)
+           && record_is_window(record->stale_usec)
+           && record_is_window(record->stale_on_error_usec);
 }
 
 static inline apr_uint32_t record_get32(const unsigned char *at)

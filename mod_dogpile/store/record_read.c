@@ -52,26 +52,43 @@ static int sizes_are_possible(const dp_record_t *record, const counts_t *counts,
     return record->head_bytes >= least;
 }
 
+static void read_times(dp_record_t *record, const unsigned char *bytes)
+{
+    apr_uint32_t flags = record_get32(bytes + RECORD_AT_FLAGS);
+
+    record->created = (apr_time_t)record_get64(bytes + RECORD_AT_CREATED);
+    record->expires = (apr_time_t)record_get64(bytes + RECORD_AT_EXPIRES);
+    record->age_usec = (apr_interval_time_t)record_get64(bytes + RECORD_AT_AGE);
+    record->stale_usec =
+        (apr_interval_time_t)record_get64(bytes + RECORD_AT_STALE);
+    record->stale_on_error_usec =
+        (apr_interval_time_t)record_get64(bytes + RECORD_AT_STALE_ON_ERROR);
+    record->is_explicit = (flags & RECORD_IS_EXPLICIT) != 0;
+    record->must_revalidate = (flags & RECORD_MUST_REVALIDATE) != 0;
+}
+
 static apr_status_t read_fixed(dp_record_t *record, counts_t *counts,
                                const unsigned char *bytes, apr_size_t length)
 {
-    if (memcmp(bytes + RECORD_AT_MAGIC, RECORD_MAGIC, 8) != 0
-        || record_get32(bytes + RECORD_AT_FORMAT) != DP_RECORD_FORMAT) {
+    if (memcmp(bytes + RECORD_AT_MAGIC, RECORD_MAGIC, 8) != 0) {
         return APR_EINVAL;
+    }
+    if (record_get32(bytes + RECORD_AT_FORMAT) != DP_RECORD_FORMAT) {
+        return APR_NOTFOUND; /* as after an update of the module */
     }
     memset(record, 0, sizeof(*record));
     memcpy(record->write_id.bytes, bytes + RECORD_AT_WRITE_ID,
            DOGPILE_ID_BYTES);
     memcpy(record->key.bytes, bytes + RECORD_AT_KEY, DOGPILE_DIGEST_BYTES);
-    record->created = (apr_time_t)record_get64(bytes + RECORD_AT_CREATED);
-    record->expires = (apr_time_t)record_get64(bytes + RECORD_AT_EXPIRES);
     record->head_bytes = record_get32(bytes + RECORD_AT_HEAD_BYTES);
     record->length = record_get32(bytes + RECORD_AT_LENGTH);
     counts->tiles = record_get32(bytes + RECORD_AT_TILES);
     counts->headers = record_get32(bytes + RECORD_AT_HEADERS);
+    read_times(record, bytes);
     if (!sizes_are_possible(record, counts, length)
-        || dp_id_is_none(&record->write_id) || !record_is_time(record->created)
-        || !record_is_time(record->expires)) {
+        || dp_id_is_none(&record->write_id)
+        || !record_times_are_possible(record)
+        || record_get32(bytes + RECORD_AT_FLAGS) > RECORD_FLAGS) {
         return APR_EINVAL;
     }
     return APR_SUCCESS;
@@ -180,6 +197,22 @@ static apr_status_t read_rest(dp_record_t *record, const counts_t *counts,
     }
     return read_texts(record, (dp_record_header_t *)block, (int)counts->headers,
                       &cursor);
+}
+
+int dp_record_is_whole(const dp_record_t *record, const unsigned char *bytes)
+{
+    dogpile_digest_t digest;
+    int i;
+
+    for (i = 0; i < record->ntiles; i++) {
+        const dp_record_tile_t *tile = &record->tiles[i];
+
+        dp_digest(&digest, bytes + tile->offset, tile->length);
+        if (memcmp(digest.bytes, tile->etag, DP_ETAG_BYTES) != 0) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 apr_status_t dp_record_read(dp_record_t *record, const unsigned char *bytes,

@@ -52,7 +52,7 @@ static int is_writable(const dp_record_t *record)
     return record->media_type != NULL && is_text(record->media_type)
            && is_text_or_null(record->source_etag)
            && is_text_or_null(record->source_last_modified)
-           && record_is_time(record->created) && record_is_time(record->expires)
+           && record_times_are_possible(record)
            && !dp_id_is_none(&record->write_id);
 }
 
@@ -134,10 +134,12 @@ static unsigned char *put_text(unsigned char *at, const char *text)
     return put_bytes(at, text, length);
 }
 
-static void put_head(unsigned char *bytes, const dp_record_t *record)
+/* The fixed part. */
+static unsigned char *put_fixed(unsigned char *at, const dp_record_t *record)
 {
-    unsigned char *at = bytes;
-    int i;
+    apr_uint32_t flags =
+        (record->is_explicit ? RECORD_IS_EXPLICIT : 0U)
+        | (record->must_revalidate ? RECORD_MUST_REVALIDATE : 0U);
 
     at = put_bytes(at, RECORD_MAGIC, 8);
     at = record_put32(at, DP_RECORD_FORMAT);
@@ -149,6 +151,17 @@ static void put_head(unsigned char *bytes, const dp_record_t *record)
     at = record_put32(at, record->length);
     at = record_put32(at, (apr_uint32_t)record->ntiles);
     at = record_put32(at, (apr_uint32_t)record->nheaders);
+    at = record_put64(at, (apr_uint64_t)record->stale_usec);
+    at = record_put64(at, (apr_uint64_t)record->stale_on_error_usec);
+    at = record_put64(at, (apr_uint64_t)record->age_usec);
+    return record_put32(at, flags);
+}
+
+static void put_head(unsigned char *bytes, const dp_record_t *record)
+{
+    unsigned char *at = put_fixed(bytes, record);
+    int i;
+
     for (i = 0; i < record->ntiles; i++) {
         at = record_put32(at, record->tiles[i].offset);
         at = record_put32(at, record->tiles[i].length);

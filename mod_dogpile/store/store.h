@@ -24,7 +24,8 @@ typedef struct dp_found_t {
 
 /*
  * APR_SUCCESS: `found` is set, in result_pool. APR_NOTFOUND: there is none
- * that can be read; torn and foreign ones are reported once and set aside.
+ * that can be read; torn and foreign ones are reported once and set aside,
+ * those of another version's format are left to be replaced.
  * Anything else: the store could not be asked; a miss for the caller. A key
  * that is on no grid (z < 0) is never found.
  */

@@ -30,7 +30,7 @@
 #define FRESH_MSEC_MAX (APR_INT64_C(3650) * 24 * 3600 * 1000)
 
 _Static_assert(RECORD_AT_WRITE_ID == 16 && RECORD_AT_KEY == 32
-                   && RECORD_AT_LENGTH == 80 && RECORD_FIXED_BYTES == 92
+                   && RECORD_AT_LENGTH == 80 && RECORD_FIXED_BYTES == 120
                    && RECORD_AT_HEAD_BYTES == 12 && DOGPILE_ID_BYTES == 16,
                "the offsets in the scripts");
 
@@ -45,7 +45,7 @@ static const char put_script[] =
     "end\n"
     "local there = string.rep('\\0', 16)\n"
     "if redis.call('TYPE', KEYS[1]).ok == 'string' then\n"
-    "  local head = redis.call('GETRANGE', KEYS[1], 0, 91)\n"
+    "  local head = redis.call('GETRANGE', KEYS[1], 0, 119)\n"
     "  local a, b, c, d = string.byte(head, 81, 84)\n"
     "  if d and a + 256 * b + 65536 * c + 16777216 * d\n"
     "          == redis.call('STRLEN', KEYS[1])\n"
@@ -66,7 +66,7 @@ static const char remove_bad_script[] =
     "if kind == 'string' then\n"
     "  local size = redis.call('STRLEN', KEYS[1])\n"
     "  if size <= tonumber(ARGV[1]) and (size ~= tonumber(ARGV[2])\n"
-    "      or redis.call('GETRANGE', KEYS[1], 0, 91) ~= ARGV[3]) then\n"
+    "      or redis.call('GETRANGE', KEYS[1], 0, 119) ~= ARGV[3]) then\n"
     "    return 0\n"
     "  end\n"
     "end\n"

@@ -251,8 +251,8 @@ static void plant_bad(dogpile_store_t *store, const dogpile_key_t *key,
     apr_size_t lengths[] = {0,
                             1,
                             31,
-                            91,
-                            92,
+                            119,
+                            120,
                             record->head_bytes - 1,
                             record->head_bytes,
                             record->head_bytes + 1,
@@ -295,6 +295,25 @@ START_TEST(a_bad_record_is_a_miss_once_reported)
                          APR_SUCCESS);
         ck_assert(is_there(store, &key, &sample.record.write_id));
     }
+}
+END_TEST
+
+START_TEST(a_record_of_another_version_is_a_miss_without_a_word)
+{
+    dogpile_store_t *store = store_contract_open();
+    dogpile_key_t key = store_contract_key("a");
+    store_sample_t sample = store_contract_sample(&key, unit_pool);
+    char *older = apr_pmemdup(unit_pool, sample.bytes, sample.record.length);
+    dp_found_t found;
+
+    older[8] = 1; /* its format */
+    under_test->plant(store, &key, older, sample.record.length);
+    ck_assert_int_eq(dp_store_look(store, &key, &found, unit_pool),
+                     APR_NOTFOUND);
+    ck_assert_int_eq(store_contract_put(store, &key, &none, &sample),
+                     APR_SUCCESS);
+    ck_assert(is_there(store, &key, &sample.record.write_id));
+    ck_assert_int_eq(unit_log_count, 0);
 }
 END_TEST
 
@@ -398,6 +417,7 @@ int store_contract_run(const char *name, const store_under_test_t *which,
         what_was_removed_can_be_put_again,
         a_blob_survives_replacement_and_removal,
         a_bad_record_is_a_miss_once_reported,
+        a_record_of_another_version_is_a_miss_without_a_word,
         a_bad_record_that_nobody_looked_at_is_replaced,
         a_record_with_a_long_header_is_read,
         what_is_too_large_is_refused_and_stays_a_miss,

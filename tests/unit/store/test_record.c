@@ -15,7 +15,10 @@
 #define AT_LENGTH 80
 #define AT_TILES 84
 #define AT_HEADERS 88
-#define AT_TABLE 92
+#define AT_STALE 92
+#define AT_AGE 108
+#define AT_FLAGS 116
+#define AT_TABLE 120
 
 static const dp_record_header_t headers[] = {
     {"Access-Control-Allow-Origin", "*"},
@@ -32,6 +35,10 @@ static void fill(dp_record_t *record)
     dp_id_make(&record->write_id);
     record->created = APR_INT64_C(1700000000123456);
     record->expires = record->created + 3600;
+    record->age_usec = 77;
+    record->stale_usec = DP_WINDOW_UNSET;
+    record->stale_on_error_usec = APR_INT64_C(86400000000);
+    record->must_revalidate = 1;
     record->media_type = "image/png";
     record->source_etag = "\"abc\"";
     record->headers = headers;
@@ -95,6 +102,11 @@ START_TEST(a_record_survives_being_written)
     ck_assert(dp_digest_equal(&out.key, &in.key));
     ck_assert_int_eq(out.created, in.created);
     ck_assert_int_eq(out.expires, in.expires);
+    ck_assert_int_eq(out.age_usec, 77);
+    ck_assert_int_eq(out.stale_usec, DP_WINDOW_UNSET);
+    ck_assert_int_eq(out.stale_on_error_usec, APR_INT64_C(86400000000));
+    ck_assert_int_eq(out.is_explicit, 0);
+    ck_assert_int_eq(out.must_revalidate, 1);
     ck_assert_str_eq(out.media_type, "image/png");
     ck_assert_str_eq(out.source_etag, "\"abc\"");
     ck_assert_ptr_null(out.source_last_modified);
@@ -179,11 +191,24 @@ START_TEST(any_changed_bit_of_the_header_is_noticed)
 
     for (bit = 0; bit < 8 * record.head_bytes; bit++) {
         bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
-        ck_assert_msg(read_whole(bytes, record.length) == APR_EINVAL, "byte %u",
-                      bit / 8);
+        ck_assert_msg(
+            read_whole(bytes, record.length)
+                == (bit / 32 == AT_FORMAT / 4 ? APR_NOTFOUND : APR_EINVAL),
+            "byte %u", bit / 8);
         bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
     }
     ck_assert_int_eq(read_whole(bytes, record.length), APR_SUCCESS);
+}
+END_TEST
+
+START_TEST(a_changed_body_is_noticed)
+{
+    dp_record_t record;
+    unsigned char *bytes = written(&record);
+
+    ck_assert(dp_record_is_whole(&record, bytes));
+    bytes[record.tiles[3].offset + 2] ^= 1;
+    ck_assert(!dp_record_is_whole(&record, bytes));
 }
 END_TEST
 
@@ -212,7 +237,11 @@ START_TEST(a_good_checksum_makes_nothing_true)
     /* The forger itself changes nothing that matters. */
     ck_assert_int_eq(read_forged(&r, bytes, AT_FORMAT, DP_RECORD_FORMAT),
                      APR_SUCCESS);
-    ck_assert(read_forged(&r, bytes, AT_FORMAT, 2) == APR_EINVAL);
+    ck_assert(read_forged(&r, bytes, AT_FORMAT, 1) == APR_NOTFOUND);
+    ck_assert(read_forged(&r, bytes, AT_STALE + 4, most / 2) == APR_EINVAL);
+    ck_assert(read_forged(&r, bytes, AT_STALE, 0) == APR_EINVAL);
+    ck_assert(read_forged(&r, bytes, AT_AGE + 4, most) == APR_EINVAL);
+    ck_assert(read_forged(&r, bytes, AT_FLAGS, 4) == APR_EINVAL);
     ck_assert(read_forged(&r, bytes, AT_LENGTH, most) == APR_EINVAL);
     ck_assert(read_forged(&r, bytes, AT_CREATED + 4, most) == APR_EINVAL);
     ck_assert(read_forged(&r, bytes, AT_TILES, 0) == APR_EINVAL);
@@ -238,7 +267,7 @@ END_TEST
  * one needs the checksum at its new place. */
 START_TEST(a_forged_header_length_is_refused)
 {
-    static const apr_uint32_t forged[] = {0, 91, 95, 96, 0xffffffff};
+    static const apr_uint32_t forged[] = {0, 119, 123, 124, 0xffffffff};
     dp_record_t record;
     unsigned char *bytes = written(&record);
     apr_size_t i;
@@ -281,6 +310,9 @@ START_TEST(nothing_is_written_that_would_not_be_read)
     record.created = -1;
     ck_assert_int_eq(try_write(&record, bodies, 1), APR_EINVAL);
     fill(&record);
+    record.stale_usec = -2;
+    ck_assert_int_eq(try_write(&record, bodies, 1), APR_EINVAL);
+    fill(&record);
     memset(&record.write_id, 0, sizeof(record.write_id));
     ck_assert_int_eq(try_write(&record, bodies, 1), APR_EINVAL);
 }
@@ -319,7 +351,7 @@ UNIT_MAIN("store/record", a_record_survives_being_written,
           equal_tiles_share_a_body_and_an_etag,
           the_header_is_enough_and_asks_for_the_rest,
           a_record_of_another_length_is_torn,
-          any_changed_bit_of_the_header_is_noticed,
+          any_changed_bit_of_the_header_is_noticed, a_changed_body_is_noticed,
           another_key_is_another_record, a_good_checksum_makes_nothing_true,
           a_forged_header_length_is_refused,
           nothing_is_written_that_would_not_be_read,
