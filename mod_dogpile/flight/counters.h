@@ -14,6 +14,9 @@
     X(requests, "requests for tiles of enabled locations")                     \
     X(hits, "answered from the store, fresh")                                  \
     X(stale, "answered from the store, stale")                                 \
+    X(stale_on_error,                                                          \
+      "answered from the store, as the source couldn't be asked or failed")    \
+    X(not_cached, "answered with 504: only-if-cached, and not in the store")   \
     X(misses, "had to wait for a flight")                                      \
     X(collapsed, "of these, waited for a flight that another one started")     \
     X(flights_begun, "flights begun")                                          \
@@ -21,6 +24,7 @@
     X(found, "flights that found the metatile in the store after all")         \
     X(fetches, "requests to a source")                                         \
     X(fetch_errors, "of these, without a usable answer")                       \
+    X(renewed, "of these, answered with 304: the metatile is still good")      \
     X(stored, "metatiles stored")                                              \
     X(store_refused, "metatiles not stored, as a newer version was there")     \
     X(store_errors, "metatiles not stored, as the store failed")               \

@@ -21,6 +21,7 @@ typedef struct dp_outcome_t {
     dp_outcome_e kind;
     int status;          /* of a failure: 502, 503, 504 or 500 */
     int retry_after_sec; /* of a failure: when to ask again; 0 for none */
+    int source_status;   /* HTTP status of the source's answer; 0 for none */
     int is_storable;     /* the record may be kept, and is about to be */
     int is_fetched;      /* by this flight; otherwise found in the store */
     int is_part;         /* the record is of the one tile that was asked for */

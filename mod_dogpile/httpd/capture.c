@@ -28,15 +28,14 @@ typedef struct capture_t {
 } capture_t;
 
 /* The result outlives the request: everything goes to the answer's pool. */
-static apr_pool_t *pool_of(const capture_t *capture)
+static apr_pool_t *pool_of(const dp_answer_t *answer)
 {
-    return apr_table_elts(capture->answer->headers)->pool;
+    return apr_table_elts(answer->headers)->pool;
 }
 
-static void begin(capture_t *capture, request_rec *r)
+void dp_capture_head(dp_answer_t *answer, const request_rec *r)
 {
-    dp_answer_t *answer = capture->answer;
-    apr_pool_t *pool = pool_of(capture);
+    apr_pool_t *pool = pool_of(answer);
     const apr_table_t *tables[] = {r->headers_out, r->err_headers_out};
     const char *type = r->content_type
                            ? r->content_type
@@ -44,10 +43,7 @@ static void begin(capture_t *capture, request_rec *r)
     int i;
     int t;
 
-    capture->has_begun = 1;
     answer->status = r->status;
-    answer->size = 0;
-    answer->is_complete = 0;
     answer->media_type = type ? apr_pstrdup(pool, type) : NULL;
     apr_table_clear(answer->headers);
     for (t = 0; t < 2; t++) {
@@ -60,6 +56,14 @@ static void begin(capture_t *capture, request_rec *r)
             apr_table_add(answer->headers, e->key, e->val);
         }
     }
+}
+
+static void begin(capture_t *capture, request_rec *r)
+{
+    capture->has_begun = 1;
+    capture->answer->size = 0;
+    capture->answer->is_complete = 0;
+    dp_capture_head(capture->answer, r);
 }
 
 static apr_status_t append(capture_t *capture, const char *data,
@@ -77,7 +81,7 @@ static apr_status_t append(capture_t *capture, const char *data,
         char *body;
 
         room = room < needed ? needed : room;
-        body = apr_palloc(pool_of(capture), room);
+        body = apr_palloc(pool_of(answer), room);
         if (answer->size > 0) {
             memcpy(body, answer->body, answer->size);
         }

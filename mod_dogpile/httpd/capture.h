@@ -13,4 +13,7 @@ void dp_capture_register(void);
 void dp_capture_insert(request_rec *r, dp_answer_t *answer,
                        apr_size_t max_bytes);
 
+/* The status and headers that `r` has. */
+void dp_capture_head(dp_answer_t *answer, const request_rec *r);
+
 #endif

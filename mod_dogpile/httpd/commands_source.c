@@ -287,6 +287,11 @@ const char *dp_cmd_stale(cmd_parms *cmd, void *dir, const char *value)
     return dp_read_time(cmd, value, &((dp_dir_t *)dir)->stale_usec);
 }
 
+const char *dp_cmd_stale_on_error(cmd_parms *cmd, void *dir, const char *value)
+{
+    return dp_read_time(cmd, value, &((dp_dir_t *)dir)->stale_on_error_usec);
+}
+
 static const char *read_timeout(cmd_parms *cmd, const char *value,
                                 apr_interval_time_t *usec)
 {

@@ -27,26 +27,30 @@
 static apr_status_t look(void *baton, dp_catch_t *found, dogpile_id_t *base,
                          apr_pool_t *pool)
 {
-    const dp_task_t *task = baton;
+    dp_task_t *task = baton;
+    dp_found_t *in_store = apr_palloc(pool, sizeof(*in_store));
     const unsigned char *bytes;
-    dp_found_t in_store;
     apr_status_t rv;
 
+    task->found = NULL;
     if (task->store == NULL) {
         return APR_NOTFOUND;
     }
-    rv = dp_store_look(task->store, &task->key, &in_store, pool);
+    rv = dp_store_look(task->store, &task->key, in_store, pool);
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    *base = in_store.record.write_id;
-    if (in_store.record.expires <= apr_time_now()) {
+    *base = in_store->record.write_id;
+    if (in_store->record.expires <= apr_time_now()
+        || in_store->record.created < task->newer_than) {
+        task->found = in_store;
         return APR_NOTFOUND;
     }
-    rv = dp_blob_bytes(&bytes, &in_store.blob, 0, in_store.record.length, pool);
+    rv = dp_blob_bytes(&bytes, &in_store->blob, 0, in_store->record.length,
+                       pool);
     if (rv == APR_SUCCESS) {
         found->outcome.kind = DP_OUTCOME_RECORD;
-        found->outcome.length = in_store.record.length;
+        found->outcome.length = in_store->record.length;
         found->bytes = bytes;
     }
     return rv;
@@ -54,8 +58,25 @@ static apr_status_t look(void *baton, dp_catch_t *found, dogpile_id_t *base,
 
 /* --- c. fetch ---------------------------------------------------------- */
 
+/* What the source may be asked about, or NULL. */
+static const dp_known_t *known_of(const dp_task_t *task, apr_pool_t *pool)
+{
+    const dp_found_t *found = task->found;
+    dp_known_t *known = apr_palloc(pool, sizeof(*known));
+
+    if (found == NULL
+        || dp_blob_bytes(&known->bytes, &found->blob, 0, found->record.length,
+                         pool)
+               != APR_SUCCESS) {
+        return NULL;
+    }
+    known->record = found->record;
+    return dp_is_renewable(known, task) ? known : NULL;
+}
+
 static void ask_source(dp_answer_t *answer, const dp_task_t *task,
-                       apr_thread_t *thread, apr_pool_t *pool)
+                       const dp_known_t *known, apr_thread_t *thread,
+                       apr_pool_t *pool)
 {
     const dp_source_t *source = task->dir.source;
     dp_ask_t ask;
@@ -66,6 +87,8 @@ static void ask_source(dp_answer_t *answer, const dp_task_t *task,
     ask.server = task->server;
     ask.is_tls = task->is_tls;
     ask.headers = task->dir.source_headers;
+    ask.etag = known ? known->record.source_etag : NULL;
+    ask.last_modified = known ? known->record.source_last_modified : NULL;
     ask.max_bytes =
         (apr_size_t)width * (apr_size_t)height * 8 + ANSWER_SLACK_BYTES;
     ask.target = apr_pstrcat(
@@ -98,25 +121,44 @@ static void fail(dp_catch_t *made, const dp_task_t *task, int status,
                     "the source failed");
 }
 
+/* Returns NULL, or what is wrong; `status` is then for the clients. */
+static const char *take_answer(dp_catch_t *made, const dp_task_t *task,
+                               const dp_known_t *known,
+                               const dp_answer_t *answer, apr_time_t created,
+                               dp_early_t *early, int *status, apr_pool_t *pool)
+{
+    dp_image_kind_e kind = DP_IMAGE_UNKNOWN;
+    const char *wrong;
+
+    if (known != NULL && answer->status == HTTP_NOT_MODIFIED) {
+        dp_count(&dp_child.area->counters, DP_COUNT_renewed);
+        return dp_renew_record(made, task, known, answer, created, pool);
+    }
+    wrong = dp_validate(answer, task, &kind, status, pool);
+    return wrong
+               ? wrong
+               : dp_make_record(made, task, answer, kind, created, early, pool);
+}
+
 static void produce(void *baton, apr_thread_t *thread, dp_catch_t *made,
                     dp_early_t *early, apr_pool_t *pool)
 {
     const dp_task_t *task = baton;
+    const dp_known_t *known = known_of(task, pool);
     apr_time_t created = apr_time_now();
-    dp_image_kind_e kind = DP_IMAGE_UNKNOWN;
     int status = HTTP_BAD_GATEWAY;
     dp_answer_t answer;
     const char *wrong;
     uint32_t fetch_ms;
 
-    ask_source(&answer, task, thread, pool);
+    ask_source(&answer, task, known, thread, pool);
     fetch_ms = (uint32_t)apr_time_as_msec(apr_time_now() - created);
-    wrong = dp_validate(&answer, task, &kind, &status, pool);
-    if (wrong == NULL) {
-        wrong = dp_make_record(made, task, &answer, kind, created, early, pool);
-    }
+    made->outcome.source_status = answer.status; /* of the parts, too */
+    wrong =
+        take_answer(made, task, known, &answer, created, early, &status, pool);
     if (wrong) {
         fail(made, task, status, retry_after(&answer), wrong);
+        made->outcome.source_status = answer.status;
     }
     made->outcome.fetch_ms = fetch_ms;
 }

@@ -33,6 +33,22 @@ const char *dp_make_record(dp_catch_t *made, const dp_task_t *task,
                            apr_time_t created, dp_early_t *early,
                            apr_pool_t *pool);
 
+/* A record that a flight would replace. */
+typedef struct dp_known_t {
+    dp_record_t record;
+    const unsigned char *bytes; /* all record.length of them */
+} dp_known_t;
+
+/* make.c: whether the source may be asked if it is still good: it has
+ * validators, its tiles are those of the task, and all of it is whole. */
+int dp_is_renewable(const dp_known_t *known, const dp_task_t *task);
+
+/* make.c: as dp_make_record(), where the source has answered 304 to a question
+ * about `known`. The new record has the same tiles. */
+const char *dp_renew_record(dp_catch_t *made, const dp_task_t *task,
+                            const dp_known_t *known, const dp_answer_t *answer,
+                            apr_time_t created, apr_pool_t *pool);
+
 /* The width and height of the picture that a task's flight asks for. */
 void dp_picture_size(const dp_task_t *task, int *width, int *height);
 

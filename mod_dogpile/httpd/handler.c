@@ -76,20 +76,52 @@ static int is_fresh(const request_rec *r, const dp_record_t *record)
     return record->expires > r->request_time;
 }
 
-/* Whether what was found may be served now. */
-static int is_servable(const request_rec *r, const dp_task_t *task,
-                       const dp_record_t *record)
+/* How long after its expiry a record may be served: the source's word goes
+ * before the directive, where sources are believed. */
+static apr_interval_time_t window(const dp_task_t *task,
+                                  apr_interval_time_t said,
+                                  apr_interval_time_t directive)
 {
-    return dp_task_index(task) < record->ntiles
-           && (is_fresh(r, record)
-               || record->expires + task->dir.stale_usec > r->request_time);
+    return task->dir.honours_upstream && said != DP_WINDOW_UNSET ? said
+                                                                 : directive;
+}
+
+static apr_time_t stale_until(const dp_task_t *task, const dp_record_t *record)
+{
+    return record->expires
+           + window(task, record->stale_usec, task->dir.stale_usec);
+}
+
+/* The same where it can't be refreshed. */
+static apr_time_t usable_until(const dp_task_t *task, const dp_record_t *record)
+{
+    apr_time_t until = record->expires
+                       + window(task, record->stale_on_error_usec,
+                                task->dir.stale_on_error_usec);
+    apr_time_t anyway = stale_until(task, record);
+
+    return until > anyway ? until : anyway;
+}
+
+/* Why what was found can't be served now, or NULL. */
+static const char *reason_to_forward(const request_rec *r,
+                                     const dp_task_t *task,
+                                     const dp_record_t *record)
+{
+    int is_too_old = record->created < task->newer_than;
+
+    if (is_fresh(r, record)) {
+        return is_too_old ? "request" : NULL;
+    }
+    return is_too_old || stale_until(task, record) <= r->request_time ? "stale"
+                                                                      : NULL;
 }
 
 static void count_hit(request_rec *r, const dp_task_t *task, int fresh)
 {
     dp_reply_note(r, fresh ? "hit" : "stale");
     dp_count(&dp_child.area->counters, fresh ? DP_COUNT_hits : DP_COUNT_stale);
-    if (!fresh) {
+    if (!fresh && !task->only_if_cached) {
         dp_refresh(r, task);
     }
 }
@@ -112,18 +144,30 @@ static void remember(request_rec *r, const dp_task_t *task)
     dp_memo_keep(dp_child.memos, r, dir_of(r), &memo);
 }
 
+/* Returns 1 where the store has the tile. */
+static int look_up(request_rec *r, const dp_task_t *task, look_t *look)
+{
+    return task->store != NULL
+           && dp_hot_look(dp_child.hot, task->store, &task->key, &look->shared,
+                          &look->found, r->pool)
+                  == APR_SUCCESS
+           && dp_task_index(task) < record_of(look)->ntiles;
+}
+
 /* From the store. Returns DECLINED where there is nothing to serve. */
-static int answer_from_store(request_rec *r, const dp_task_t *task)
+static int answer_from_store(request_rec *r, dp_task_t *task)
 {
     int index = dp_task_index(task);
+    const char *fwd;
     apr_bucket *body;
     look_t look;
 
-    if (task->store == NULL
-        || dp_hot_look(dp_child.hot, task->store, &task->key, &look.shared,
-                       &look.found, r->pool)
-               != APR_SUCCESS
-        || !is_servable(r, task, record_of(&look))) {
+    if (!look_up(r, task, &look)) {
+        return DECLINED;
+    }
+    fwd = reason_to_forward(r, task, record_of(&look));
+    if (fwd != NULL) {
+        task->fwd = fwd;
         return DECLINED;
     }
     body = bucket_of(r, &look, &record_of(&look)->tiles[index]);
@@ -135,6 +179,28 @@ static int answer_from_store(request_rec *r, const dp_task_t *task)
         remember(r, task);
     }
     return dp_reply_tile(r, &task->dir, record_of(&look), index, "hit", body);
+}
+
+int dp_answer_anyway(request_rec *r, const dp_task_t *task, const char *how)
+{
+    int index = dp_task_index(task);
+    const dp_record_t *record;
+    apr_bucket *body;
+    look_t look;
+
+    if (!look_up(r, task, &look)) {
+        return DECLINED;
+    }
+    record = record_of(&look);
+    body = usable_until(task, record) > apr_time_now()
+               ? bucket_of(r, &look, &record->tiles[index])
+               : NULL;
+    if (body == NULL) {
+        return DECLINED;
+    }
+    dp_count(&dp_child.area->counters, DP_COUNT_stale_on_error);
+    dp_reply_note(r, is_fresh(r, record) ? "hit" : "stale");
+    return dp_reply_tile(r, &task->dir, record, index, how, body);
 }
 
 /* --- hits that need no reading ----------------------------------------- */
@@ -165,6 +231,7 @@ static int answer_known(request_rec *r, const dp_dir_t *dir)
 
     if (r->method_number != M_GET
         || apr_table_get(r->headers_in, "Authorization")
+        || dp_task_is_demanding(r)
         || !dp_memo_find(dp_child.memos, r, dir, &known)) {
         return DECLINED;
     }
@@ -216,7 +283,15 @@ static int answer(request_rec *r, dp_task_t *task)
     }
     note_key(r, task);
     status = answer_from_store(r, task);
-    return status != DECLINED ? status : dp_wait_for_tile(r, task);
+    if (status != DECLINED) {
+        return status;
+    }
+    if (task->only_if_cached) {
+        dp_count(&dp_child.area->counters, DP_COUNT_not_cached);
+        return dp_reply_failure(r, &task->dir, HTTP_GATEWAY_TIME_OUT, 0,
+                                "detail=\"only-if-cached\"");
+    }
+    return dp_wait_for_tile(r, task);
 }
 
 /* An ErrorDocument of this site, found by an internal redirect: what the

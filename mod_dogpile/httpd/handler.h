@@ -5,8 +5,13 @@
 #ifndef DP_HTTPD_HANDLER_H
 #define DP_HTTPD_HANDLER_H
 
-#include "httpd/httpd_priv.h"
+#include "httpd/task.h"
 
 int dp_handler(request_rec *r);
+
+/* Instead of an error: what the store has, expired or not, as long as it may be
+ * served where it can't be refreshed. `how` as for dp_reply_tile(). DECLINED
+ * where there is nothing. */
+int dp_answer_anyway(request_rec *r, const dp_task_t *task, const char *how);
 
 #endif

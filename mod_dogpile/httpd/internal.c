@@ -204,6 +204,12 @@ static request_rec *make_request(conn_rec *c, const dp_ask_t *ask)
         apr_table_addn(r->headers_in, ask->headers->headers[i].name,
                        ask->headers->headers[i].value);
     }
+    if (ask->etag) {
+        apr_table_setn(r->headers_in, "If-None-Match", ask->etag);
+    }
+    if (ask->last_modified) {
+        apr_table_setn(r->headers_in, "If-Modified-Since", ask->last_modified);
+    }
     set_default(r->headers_in, "User-Agent", USER_AGENT);
     set_default(r->headers_in, "Accept", "*/*");
     ap_add_input_filter("HTTP_IN", NULL, r, c);
@@ -233,6 +239,12 @@ static void take_refusal(dp_answer_t *answer, request_rec *r, int status)
 {
     const char *location = apr_table_get(r->headers_out, "Location");
 
+    if (status == HTTP_NOT_MODIFIED) {
+        /* A handler that compares by itself leaves the answer to httpd. */
+        r->status = status;
+        dp_capture_head(answer, r);
+        return;
+    }
     r->status = ap_is_HTTP_ERROR(status) ? status : HTTP_INTERNAL_SERVER_ERROR;
     answer->status = ap_is_HTTP_REDIRECT(status) ? status : r->status;
     if (location) {

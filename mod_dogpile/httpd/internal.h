@@ -24,6 +24,8 @@ typedef struct dp_ask_t {
     int is_tls;                  /* that host's clients come over TLS */
     const char *target;          /* escaped path and query */
     const dp_headers_t *headers; /* DogpileSourceHeader */
+    const char *etag;            /* answer 304 where it is still this, */
+    const char *last_modified;   /* or hasn't changed since; or NULL */
     apr_size_t max_bytes;        /* a longer body is an error */
 } dp_ask_t;
 

@@ -1,92 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a source's good answer to a record: its tiles, its freshness, the
- * headers that are kept. On a fetcher thread, the cutting on others as well
- * (cut.c); each tile is handed to those who wait for it as soon as it is cut,
- * as a record of its own.
+ * From a source's good answer to a record: its tiles, and what head.c makes of
+ * its headers. On a fetcher thread, the cutting on others as well (cut.c); each
+ * tile is handed to those who wait for it as soon as it is cut, as a record of
+ * its own. An answer that says "not modified" makes a record of the tiles that
+ * are known.
  *
  * Everything lives in the flight's pool. The invariant: the records of the
  * tiles and that of the whole say the same of the same tile.
  */
 #include "httpd/fetch.h"
 
-#include <apr_strings.h>
-
-#include "base/digest.h"
 #include "httpd/cut.h"
-#include "policy/freshness.h"
-
-/* Of headers that are kept with a metatile. */
-#define KEPT_MAX 32
-#define KEPT_VALUE_MAX 1024
-
-/* --- headers and freshness --------------------------------------------- */
-
-static int is_kept(const dp_task_t *task, const char *name)
-{
-    int i;
-
-    if (strncasecmp(name, "Access-Control-", 15) == 0) {
-        return 1; /* without them no canvas shows the tiles */
-    }
-    for (i = 0; i < task->dir.keep_headers->n; i++) {
-        if (strcasecmp(name, task->dir.keep_headers->names[i]) == 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static void keep_headers(dp_record_t *record, const dp_answer_t *answer,
-                         const dp_task_t *task, apr_pool_t *pool)
-{
-    const apr_array_header_t *all = apr_table_elts(answer->headers);
-    dp_record_header_t *kept = apr_palloc(pool, KEPT_MAX * sizeof(*kept));
-    int n = 0;
-    int i;
-
-    for (i = 0; i < all->nelts && n < KEPT_MAX; i++) {
-        const apr_table_entry_t *e = &APR_ARRAY_IDX(all, i, apr_table_entry_t);
-
-        if (is_kept(task, e->key) && strlen(e->val) <= KEPT_VALUE_MAX) {
-            kept[n].name = e->key;
-            kept[n].value = e->val;
-            n++;
-        }
-    }
-    record->headers = kept;
-    record->nheaders = n;
-}
-
-static void read_freshness(dp_freshness_t *freshness, const dp_answer_t *answer,
-                           const dp_task_t *task, apr_pool_t *pool)
-{
-    const apr_table_t *headers = answer->headers;
-    dp_answer_fields_t fields;
-    unsigned int dice;
-
-    /* A list may come in several lines (RFC 9110 section 5.3). */
-    fields.cache_control = apr_table_getm(pool, headers, "Cache-Control");
-    fields.cdn_cache_control =
-        apr_table_getm(pool, headers, "CDN-Cache-Control");
-    fields.vary = apr_table_getm(pool, headers, "Vary");
-    fields.expires = apr_table_get(headers, "Expires");
-    fields.date = apr_table_get(headers, "Date");
-    fields.age = apr_table_get(headers, "Age");
-    dp_freshness_read(freshness, &fields);
-    if (!task->dir.honours_upstream) {
-        freshness->is_shareable = 1;
-        freshness->is_explicit = 0;
-    }
-    if (!freshness->is_explicit) {
-        dogpile_id_t id;
-
-        dp_id_make(&id);
-        memcpy(&dice, id.bytes, sizeof(dice));
-        freshness->lifetime_usec = dp_freshness_jitter(
-            task->dir.expire_usec, task->dir.jitter_percent, dice);
-    }
-}
+#include "httpd/head.h"
 
 /* --- tiles ------------------------------------------------------------- */
 
@@ -168,22 +94,24 @@ static const char *get_bodies(dp_record_body_t **bodies, int *n,
 
 /* --- the record -------------------------------------------------------- */
 
-/* All of it but the tiles. */
-static void fill_head(dp_record_t *record, const dp_task_t *task,
-                      const dp_answer_t *answer, dp_image_kind_e kind,
-                      apr_time_t created, apr_pool_t *pool)
+static int is_storable(const dp_task_t *task, const dp_record_t *record)
 {
-    memset(record, 0, sizeof(*record));
-    record->key = task->key.digest;
-    dp_id_make(&record->write_id);
-    record->created = created;
-    record->media_type = answer->media_type && strlen(answer->media_type) < 128
-                             ? answer->media_type
-                             : dp_image_media_type(kind);
-    record->source_etag = apr_table_get(answer->headers, "ETag");
-    record->source_last_modified =
-        apr_table_get(answer->headers, "Last-Modified");
-    keep_headers(record, answer, task, pool);
+    return task->store != NULL && dp_head_is_worth_keeping(record);
+}
+
+/* Returns NULL, or what is wrong. */
+static const char *write_record(dp_catch_t *made, dp_record_t *record,
+                                const dp_record_body_t *bodies, int n,
+                                apr_pool_t *pool)
+{
+    unsigned char *bytes;
+
+    if (dp_record_write(&bytes, record, bodies, n, pool) != APR_SUCCESS) {
+        return "its metatile is larger than a record may be";
+    }
+    made->outcome.length = record->length;
+    made->bytes = bytes;
+    return NULL;
 }
 
 const char *dp_make_record(dp_catch_t *made, const dp_task_t *task,
@@ -191,35 +119,73 @@ const char *dp_make_record(dp_catch_t *made, const dp_task_t *task,
                            apr_time_t created, dp_early_t *early,
                            apr_pool_t *pool)
 {
-    dp_freshness_t freshness;
     dp_record_body_t *bodies;
     dp_record_t record;
     tiles_t tiles = {&record, &made->outcome, early};
-    unsigned char *bytes;
     const char *wrong;
     int n;
 
-    read_freshness(&freshness, answer, task, pool);
-    if (!freshness.is_shareable) {
+    if (!dp_head_make(&record, task, answer, kind, created, pool)) {
         made->outcome.kind = DP_OUTCOME_PASS;
         return NULL;
     }
-    fill_head(&record, task, answer, kind, created, pool);
-    record.expires = created + freshness.lifetime_usec;
     made->outcome.kind = DP_OUTCOME_RECORD;
     made->outcome.is_fetched = 1;
-    made->outcome.is_storable = task->store && freshness.lifetime_usec > 0;
+    made->outcome.is_storable = is_storable(task, &record);
     if (record.media_type == NULL) {
         return "it has no media type";
     }
     wrong = get_bodies(&bodies, &n, answer, task, &tiles, pool);
-    if (wrong) {
-        return wrong;
+    return wrong ? wrong : write_record(made, &record, bodies, n, pool);
+}
+
+/* --- a record that is still good --------------------------------------- */
+
+int dp_is_renewable(const dp_known_t *known, const dp_task_t *task)
+{
+    const dp_record_t *record = &known->record;
+    int n = is_cut(task) ? dp_metatile_count(&task->request.metatile) : 1;
+
+    /* Bodies that were damaged would be renewed for ever. */
+    return task->dir.honours_upstream
+           && (record->source_etag || record->source_last_modified)
+           && record->ntiles == n && dp_record_is_whole(record, known->bytes);
+}
+
+/* RFC 9111 section 4.3.4: what a 304 with another strong validator is about
+ * isn't what is known here. */
+static int is_of_another(const dp_record_t *known, const dp_answer_t *answer)
+{
+    const char *etag = apr_table_get(answer->headers, "ETag");
+
+    return etag && known->source_etag && strncmp(etag, "W/", 2) != 0
+           && strncmp(known->source_etag, "W/", 2) != 0
+           && strcmp(etag, known->source_etag) != 0;
+}
+
+const char *dp_renew_record(dp_catch_t *made, const dp_task_t *task,
+                            const dp_known_t *known, const dp_answer_t *answer,
+                            apr_time_t created, apr_pool_t *pool)
+{
+    const dp_record_t *before = &known->record;
+    dp_record_body_t *bodies =
+        apr_palloc(pool, (apr_size_t)before->ntiles * sizeof(*bodies));
+    dp_record_t record;
+    int i;
+
+    if (is_of_another(before, answer)) {
+        return "it answered HTTP status 304 about another version";
     }
-    if (dp_record_write(&bytes, &record, bodies, n, pool) != APR_SUCCESS) {
-        return "its metatile is larger than a record may be";
+    if (!dp_head_renew(&record, task, before, answer, created, pool)) {
+        made->outcome.kind = DP_OUTCOME_PASS;
+        return NULL;
     }
-    made->outcome.length = record.length;
-    made->bytes = bytes;
-    return NULL;
+    for (i = 0; i < before->ntiles; i++) {
+        bodies[i].bytes = known->bytes + before->tiles[i].offset;
+        bodies[i].size = before->tiles[i].length;
+    }
+    made->outcome.kind = DP_OUTCOME_RECORD;
+    made->outcome.is_fetched = 1;
+    made->outcome.is_storable = is_storable(task, &record);
+    return write_record(made, &record, bodies, before->ntiles, pool);
 }

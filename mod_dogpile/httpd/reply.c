@@ -28,25 +28,34 @@ static const char *cache_status(request_rec *r, const char *how)
     return apr_pstrcat(r->pool, "mod_dogpile; ", how, NULL);
 }
 
-/* Caches behind us keep it for what is left of its life; a stale one, which is
- * being refreshed, for a moment. RFC 9111 section 4.2.3: Age counts as used. */
+/* Caches behind us keep it for what is left of its life; a stale one for a
+ * moment, in which it is refreshed, unless its source forbids that. */
+static apr_time_t fresh_until(const dp_record_t *record, apr_time_t now)
+{
+    int grace = record->stale_usec == 0 ? 0 : STALE_LEFT_SEC;
+
+    return record->expires > now ? record->expires
+                                 : now + apr_time_from_sec(grace);
+}
+
+/* RFC 9111 section 4.2.3: Age counts as used, and so does what was over when
+ * the source gave it. */
 static void make_freshness(dp_lines_t *lines, const dp_record_t *record,
                            const char *how, apr_time_t now)
 {
-    apr_time_t until = record->expires > now
-                           ? record->expires
-                           : now + apr_time_from_sec(STALE_LEFT_SEC);
-    apr_int64_t age = apr_time_sec(now - record->created);
+    apr_time_t born = record->created - record->age_usec;
+    apr_time_t until = fresh_until(record, now);
+    apr_int64_t age =
+        apr_time_sec((now > record->created ? now : record->created) - born);
 
-    age = age > 0 ? age : 0;
     apr_rfc822_date(lines->expires, until);
     apr_snprintf(lines->cache_control, sizeof(lines->cache_control),
-                 "max-age=%" APR_INT64_T_FMT,
-                 apr_time_sec(until - record->created));
+                 "max-age=%" APR_INT64_T_FMT "%s", apr_time_sec(until - born),
+                 record->must_revalidate ? ", must-revalidate" : "");
     apr_snprintf(lines->age, sizeof(lines->age), "%" APR_INT64_T_FMT, age);
     apr_snprintf(lines->cache_status, sizeof(lines->cache_status),
                  "mod_dogpile; %s; ttl=%" APR_INT64_T_FMT, how,
-                 apr_time_sec(record->expires - record->created) - age);
+                 apr_time_sec(record->expires - born) - age);
 }
 
 void dp_lines_make(dp_lines_t *lines, const dp_record_t *record, int index,

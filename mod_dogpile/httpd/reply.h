@@ -13,9 +13,9 @@ typedef struct dp_lines_t {
     char etag[2 * DP_ETAG_BYTES + 3];
     char last_modified[APR_RFC822_DATE_LEN];
     char expires[APR_RFC822_DATE_LEN];
-    char cache_control[32];
+    char cache_control[64];
     char age[24];
-    char cache_status[200];
+    char cache_status[280];
 } dp_lines_t;
 
 void dp_lines_make(dp_lines_t *lines, const dp_record_t *record, int index,

@@ -12,6 +12,10 @@
 #include "base/digest.h"
 #include "httpd/fetch.h"
 #include "lock/name.h"
+#include "policy/freshness.h"
+
+/* A client that reloads is content with what isn't older. */
+#define RELOAD_USEC apr_time_from_sec(5)
 
 /* What the client asked is in the first request of a chain of redirects: a
  * later one may have been rewritten to another path, with a hidden map=. */
@@ -62,6 +66,34 @@ static void read_query(dp_task_t *task, apr_pool_t *pool)
         task->verdict == DP_VERDICT_TILE ? task->dir.store->store : NULL;
 }
 
+int dp_task_is_demanding(const request_rec *r)
+{
+    return apr_table_get(r->headers_in, "Cache-Control") != NULL
+           || apr_table_get(r->headers_in, "Pragma") != NULL;
+}
+
+/* RFC 9111 section 5.2.1. A client that reloads is given something new, but
+ * not more often than every few seconds, and together with all others that
+ * do. */
+static void read_asked(dp_task_t *task, const request_rec *r)
+{
+    dp_asked_t asked;
+
+    task->fwd = "uri-miss";
+    if (!dp_task_is_demanding(r)) {
+        return;
+    }
+    dp_freshness_asked(&asked, apr_table_get(r->headers_in, "Cache-Control"),
+                       apr_table_get(r->headers_in, "Pragma"));
+    task->only_if_cached = asked.only_if_cached;
+    if (asked.max_age_usec >= 0 && !asked.only_if_cached) {
+        apr_interval_time_t age =
+            asked.max_age_usec > RELOAD_USEC ? asked.max_age_usec : RELOAD_USEC;
+
+        task->newer_than = r->request_time - age;
+    }
+}
+
 void dp_task_read(dp_task_t *task, request_rec *r, const dp_dir_t *resolved)
 {
     const request_rec *first = first_of(r);
@@ -73,6 +105,7 @@ void dp_task_read(dp_task_t *task, request_rec *r, const dp_dir_t *resolved)
     task->path = first->parsed_uri.path ? first->parsed_uri.path : "/";
     task->query = first->parsed_uri.query;
     task->source_name = source_name(r, task);
+    read_asked(task, r);
     read_query(task, r->pool);
 }
 

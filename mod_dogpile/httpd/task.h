@@ -23,7 +23,17 @@ typedef struct dp_task_t {
     dp_request_t request;
     dogpile_key_t key;      /* for tiles and off-grid maps */
     dogpile_store_t *store; /* NULL where nothing is stored */
+    int only_if_cached;     /* the client wants no waiting and no fetch */
+    apr_time_t newer_than;  /* it wants nothing that was made before; or 0 */
+    const char *fwd;        /* why the store alone can't answer: RFC 9211,
+                               section 2.2 */
+    dp_found_t *found;      /* of a flight: what it found and would replace, or
+                               NULL */
 } dp_task_t;
+
+/* The client asks something of caches: what it is given depends on more than
+ * its path and query. */
+int dp_task_is_demanding(const request_rec *r);
 
 /* Read a request. Always sets the task's verdict. */
 void dp_task_read(dp_task_t *task, request_rec *r, const dp_dir_t *resolved);

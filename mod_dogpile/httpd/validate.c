@@ -60,6 +60,9 @@ static const char *wrong_status(const dp_answer_t *answer, int *status,
     if (answer->status == 0) {
         return "it gave no answer";
     }
+    if (answer->status == HTTP_NOT_MODIFIED) {
+        return "it answered HTTP status 304 to a request without a condition";
+    }
     if (ap_is_HTTP_REDIRECT(answer->status)) {
         return apr_psprintf(pool, "it redirects (%d) to %.200s", answer->status,
                             location ? location : "nowhere");

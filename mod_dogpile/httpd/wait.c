@@ -16,6 +16,7 @@
 #include <http_request.h>
 #include <signal.h>
 
+#include "httpd/handler.h"
 #include "httpd/internal.h"
 #include "httpd/park.h"
 #include "httpd/pass.h"
@@ -92,18 +93,30 @@ static int answer_landed(request_rec *r, const dp_task_t *task,
 static int answer_failure(request_rec *r, const dp_task_t *task,
                           const dp_outcome_t *outcome, const char *how)
 {
+    const char *said =
+        apr_psprintf(r->pool, "%s; detail=\"%s\"", how, outcome->why);
+    int status = dp_answer_anyway(r, task, said);
+
+    if (status != DECLINED) {
+        return status;
+    }
     dp_count(&dp_child.area->counters, DP_COUNT_failed);
-    return dp_reply_failure(
-        r, &task->dir, outcome->status, outcome->retry_after_sec,
-        apr_psprintf(r->pool, "%s; detail=\"%s\"", how, outcome->why));
+    return dp_reply_failure(r, &task->dir, outcome->status,
+                            outcome->retry_after_sec, said);
 }
 
 static int shed(request_rec *r, const dp_task_t *task, const char *why)
 {
+    const char *said =
+        apr_pstrcat(r->pool, "fwd=", task->fwd, "; detail=\"", why, "\"", NULL);
+    int status = dp_answer_anyway(r, task, said);
+
+    if (status != DECLINED) {
+        return status;
+    }
     dp_count(&dp_child.area->counters, DP_COUNT_shed);
-    return dp_reply_failure(
-        r, &task->dir, HTTP_SERVICE_UNAVAILABLE, SHED_RETRY_SEC,
-        apr_pstrcat(r->pool, "fwd=uri-miss; detail=\"", why, "\"", NULL));
+    return dp_reply_failure(r, &task->dir, HTTP_SERVICE_UNAVAILABLE,
+                            SHED_RETRY_SEC, said);
 }
 
 /* How a request came to its tile, for Cache-Status (RFC 9211). */
@@ -112,11 +125,16 @@ static const char *way_of(const dp_task_t *task, dp_join_e join,
 {
     int is_off_grid = task->verdict == DP_VERDICT_OFF_GRID
                       && outcome->kind == DP_OUTCOME_RECORD;
+    int is_other =
+        outcome->source_status != 0 && outcome->source_status != HTTP_OK;
 
-    return apr_pstrcat(pool, "fwd=uri-miss",
-                       outcome->is_storable ? "; stored" : "",
-                       join == DP_JOIN_WAITER ? "; collapsed" : "",
-                       is_off_grid ? "; detail=\"off-grid\"" : "", NULL);
+    return apr_pstrcat(
+        pool, "fwd=", task->fwd,
+        is_other ? apr_psprintf(pool, "; fwd-status=%d", outcome->source_status)
+                 : "",
+        outcome->is_storable ? "; stored" : "",
+        join == DP_JOIN_WAITER ? "; collapsed" : "",
+        is_off_grid ? "; detail=\"off-grid\"" : "", NULL);
 }
 
 static int answer_outcome(request_rec *r, const dp_task_t *task,
