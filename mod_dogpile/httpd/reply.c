@@ -82,7 +82,8 @@ static void set_lines(request_rec *r, const dp_dir_t *dir,
     apr_table_setn(r->headers_out, "Cache-Control", lines->cache_control);
     apr_table_setn(r->headers_out, "Age", lines->age);
     if (dir->says_status) {
-        apr_table_setn(r->headers_out, "Cache-Status", lines->cache_status);
+        /* Kept where httpd finds a range or a condition that isn't met. */
+        apr_table_setn(r->err_headers_out, "Cache-Status", lines->cache_status);
     }
 }
 
