@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What most tests begin with: a location, the right picture, a look at disk."""
+import os
 import pathlib
 import re
+import struct
+import zlib
 
 from . import client, picture
 
 RECORD = re.compile(r"\d+_\d+_[0-9a-f]{16}$")
-WRITE_ID = slice(16, 32)  # in a record, see mod_dogpile/store/record_layout.h
+# In a record, see mod_dogpile/store/record_layout.h.
+HEAD_BYTES = 12
+WRITE_ID = slice(16, 32)
+TIMES = 64  # created, expires
 
 
 def location(*lines, path="/wms", store="${DIR}/store", source="127.0.0.1"):
@@ -43,6 +49,26 @@ def records(folder):
 
 def write_ids(folder):
     return [path.read_bytes()[WRITE_ID] for path in records(folder)]
+
+
+def rewrite(path, change):
+    """Changes the bytes of a record's head, as its writer would have."""
+    data = bytearray(path.read_bytes())
+    sum_at = struct.unpack_from("<I", data, HEAD_BYTES)[0] - 4
+    change(data)
+    data[WRITE_ID] = os.urandom(16)
+    struct.pack_into("<I", data, sum_at, zlib.crc32(data[:sum_at]))
+    path.write_bytes(data)
+
+
+def backdate(folder, seconds):
+    """The metatiles in a disk store become older, as if time had passed."""
+    def change(data):
+        times = struct.unpack_from("<QQ", data, TIMES)
+        struct.pack_into("<QQ", data, TIMES,
+                         *(time - seconds * 1000000 for time in times))
+    for path in records(folder):
+        rewrite(path, change)
 
 
 def settle(server, **counters):
