@@ -25,10 +25,12 @@
     X(fetches, "requests to a source")                                         \
     X(fetch_errors, "of these, without a usable answer")                       \
     X(renewed, "of these, answered with 304: the metatile is still good")      \
+    X(retries, "requests to a source repeated, as the connection had ended")   \
     X(stored, "metatiles stored")                                              \
     X(store_refused, "metatiles not stored, as a newer version was there")     \
     X(store_errors, "metatiles not stored, as the store failed")               \
     X(failed, "requests answered with an error of the source")                 \
+    X(remembered, "answered without a flight, as an earlier one had failed")   \
     X(shed, "requests answered with 503: no room or no time to wait")          \
     X(lock_waits, "flights that met someone else's lock")                      \
     X(lock_unavailable, "locks that could not be taken or refused")            \
@@ -37,6 +39,7 @@
       "fetches after someone else's lease ended without a tile")               \
     X(lock_foreign, "locks of hosts with another store, not waited for")       \
     X(passed, "requests passed through untouched")                             \
+    X(passed_at_once, "of these, as an earlier answer was not to be shared")   \
     X(denied, "requests refused by the configuration or as malformed")
 
 typedef enum dp_counter_e {

@@ -122,6 +122,15 @@ dp_join_e dp_flight_join(dp_flights_t *flights, const dp_wish_t *wish,
     return how;
 }
 
+int dp_flight_recall(dp_flights_t *flights, const dp_wish_t *wish,
+                     dp_outcome_t *outcome)
+{
+    dp_subject_t subject = {.key = *wish->key, .source = wish->source};
+
+    return dp_recall_find(flights->shared->recall, &subject,
+                          dp_clock_now(flights->conf->clock), outcome);
+}
+
 /* What this waiter wants has landed. */
 static int has_landed(const dp_waiter_t *waiter, dp_view_t *view, int *is_part)
 {

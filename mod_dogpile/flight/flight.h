@@ -6,6 +6,8 @@
  * A request that finds nothing fresh in the store joins the flight of its key,
  * waits, reads the outcome and leaves:
  *
+ * (dp_flight_recall() first: what its last flight came to may be its answer.)
+ *
  *     dp_flight_join()  ->  dp_flight_wait()  ->  dp_flight_outcome()
  *                   or  dp_flight_notify()    ->  dp_flight_read()
  *                                             ->  dp_flight_leave()
@@ -17,7 +19,8 @@
  *     a. take the locker's exclusive lock; while it is someone else's, the
  *        keeper thread looks now and then, and no other thread is held;
  *     b. look in the store again: another host may just have finished;
- *     c. when the source has a place free and nobody changes its data, fetch;
+ *     c. when the source has a place free, nobody changes its data and it
+ *        isn't known to be down, fetch;
  *     d. validate and split;
  *     e. land: wake every waiter; f. store; release the locks.
  *
@@ -38,6 +41,7 @@
 #include "dogpile_locker.h"
 #include "flight/counters.h"
 #include "flight/landing.h"
+#include "flight/recall.h"
 #include "flight/table.h"
 
 typedef struct dp_flights_t dp_flights_t; /* of one child */
@@ -99,8 +103,9 @@ typedef struct dp_lock_t {
  * wants it. */
 typedef struct dp_job_t {
     dp_lock_t locks[DP_HOLD_COUNT];
-    int fails_open;     /* go on where no locker answers */
-    int upstream_limit; /* fetches of the source at once */
+    int fails_open;       /* go on where no locker answers */
+    dp_subject_t subject; /* under which its outcome is remembered */
+    int upstream_limit;   /* fetches of the source at once */
     apr_interval_time_t fetch_timeout_usec;
     const dp_work_t *work;
     void *baton;
@@ -114,6 +119,7 @@ typedef struct dp_shared_t {
     dp_table_t *table;
     dp_landing_t landing;
     dp_counters_t *counters;
+    dp_recall_t *recall;
     const int *eventfds; /* one for each slot of the table */
 } dp_shared_t;
 
@@ -144,6 +150,11 @@ typedef struct dp_wish_t {
     dp_make_job_fn *make_job; /* called at once, where the flight is new here */
     void *baton;
 } dp_wish_t;
+
+/* Returns 1 where what an earlier flight came to is the answer: `outcome`.
+ * Nothing need be joined then. */
+int dp_flight_recall(dp_flights_t *flights, const dp_wish_t *wish,
+                     dp_outcome_t *outcome);
 
 /* Join the flight of a key. DP_JOIN_FULL: there is no room, or no thread could
  * be started; `waiter` is NULL then. */

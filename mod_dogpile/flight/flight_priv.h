@@ -67,6 +67,7 @@ struct dp_local_t {
     apr_time_t probe_at;            /* while watching: when to look */
     apr_interval_time_t pause_usec; /* 0 until it has had to watch */
     apr_time_t fetch_until;         /* while fetching, else 0 */
+    int is_learned;                 /* that the source works */
     apr_size_t part_bytes; /* of parts laid down; the producing threads' */
 };
 
@@ -194,6 +195,10 @@ void dp_fetchers_join(dp_flights_t *flights);
 /* Take a flight as far as it can go. The mutex isn't held, the phase is
  * DP_PHASE_RUNNING and the local is in use, which ends. */
 void dp_run(apr_thread_t *thread, dp_local_t *local);
+
+/* Remember what asking the source has come to; its failure may be told what
+ * to say of when to ask again. */
+void dp_learn(dp_local_t *local, dp_outcome_t *outcome);
 
 /* Give the place at the source on, if the flight has one. */
 void dp_leave_place(dp_local_t *local);

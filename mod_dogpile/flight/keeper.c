@@ -19,6 +19,9 @@
  * after 10 s. */
 #define HURRY_USEC apr_time_from_sec(3)
 
+/* When to ask again after a deadline that isn't remembered. */
+#define RETRY_SEC 1
+
 /* The more urgent, the greater. */
 typedef enum urgency_e {
     DUTY_NONE,
@@ -133,8 +136,10 @@ static void fail_at_deadline(dp_local_t *local)
 {
     dp_outcome_t outcome;
 
-    dp_outcome_fail(&outcome, 504, 1, "the source took too long");
+    dp_outcome_fail(&outcome, 504, RETRY_SEC, "the source took too long");
     outcome.is_fetched = 1;
+    outcome.blame = DP_BLAME_SOURCE;
+    dp_learn(local, &outcome);
     dp_local_land(local, &outcome);
 }
 

@@ -260,6 +260,17 @@ int dp_flight_wants_parts(dp_early_t *early)
     return dp_table_takes_parts(early->flights->shared->table, &early->ticket);
 }
 
+/* Whoever has got a part may ask for another metatile before this one is
+ * whole: the source works. */
+static void learn_early(dp_early_t *early, const dp_catch_t *made)
+{
+    dp_outcome_t outcome = made->outcome;
+
+    if (!__atomic_exchange_n(&early->is_learned, 1, __ATOMIC_RELAXED)) {
+        dp_learn(early, &outcome);
+    }
+}
+
 void dp_flight_add_part(dp_early_t *early, int part, const dp_catch_t *made)
 {
     const dp_shared_t *shared = early->flights->shared;
@@ -273,6 +284,7 @@ void dp_flight_add_part(dp_early_t *early, int part, const dp_catch_t *made)
                != APR_SUCCESS) {
         return; /* it comes with the whole */
     }
+    learn_early(early, made);
     memset(wake, 0, sizeof(wake));
     dp_table_add_part(shared->table, &early->ticket, part, &made->outcome,
                       wake);

@@ -12,4 +12,5 @@ void dp_outcome_fail(dp_outcome_t *outcome, int status, int retry_after_sec,
     outcome->status = status;
     outcome->retry_after_sec = retry_after_sec;
     apr_cpystrn(outcome->why, why, sizeof(outcome->why));
+    apr_cpystrn(outcome->fault, why, sizeof(outcome->fault));
 }

@@ -100,6 +100,57 @@ static dp_step_e take_place(dp_local_t *local)
     return has_place ? DP_STEP_GO_ON : DP_STEP_WAIT;
 }
 
+/* The process of a trial is given so much longer than its deadline. */
+#define TRIAL_MARGIN_USEC apr_time_from_sec(5)
+
+/* A source that is down is asked once a period. */
+static dp_step_e may_ask(dp_local_t *local)
+{
+    const dp_job_t *job = local->job;
+    dp_outcome_t remembered;
+    int is_trial;
+
+    if (dp_recall_ask(local->flights->shared->recall, &job->subject,
+                      dp_local_now(local),
+                      job->fetch_timeout_usec + TRIAL_MARGIN_USEC, &remembered,
+                      &is_trial)) {
+        return DP_STEP_GO_ON;
+    }
+    dp_local_land(local, &remembered);
+    return DP_STEP_DONE;
+}
+
+void dp_learn(dp_local_t *local, dp_outcome_t *outcome)
+{
+    dp_flights_t *flights = local->flights;
+    const dp_subject_t *subject = &local->job->subject;
+
+    switch (dp_recall_learn(flights->shared->recall, subject,
+                            dp_local_now(local), outcome)) {
+    case DP_NEWS_DOWN:
+        dp_log(flights->conf->log, DOGPILE_LOG_NOTICE, 506, APR_SUCCESS,
+               "source %s is asked once in %d s or more until it works again",
+               subject->source_name, outcome->retry_after_sec);
+        break;
+    case DP_NEWS_UP:
+        dp_log(flights->conf->log, DOGPILE_LOG_NOTICE, 507, APR_SUCCESS,
+               "source %s works again", subject->source_name);
+        break;
+    case DP_NEWS_NONE:
+        break;
+    }
+}
+
+/* It was given up at its deadline, and what failed then fails no second time.
+ */
+static int has_failed_before(const dp_local_t *local,
+                             const dp_outcome_t *outcome)
+{
+    return outcome->kind == DP_OUTCOME_FAILED
+           && dp_table_look(local->flights->shared->table, &local->ticket, NULL)
+                  == DP_FLIGHT_LANDED;
+}
+
 static void set_deadline(dp_local_t *local, apr_time_t until)
 {
     dp_flights_lock(local->flights);
@@ -127,6 +178,9 @@ static void fetch(dp_local_t *local, apr_thread_t *thread,
     if (made.outcome.kind == DP_OUTCOME_FAILED) {
         dp_count(counters, DP_COUNT_fetch_errors);
     }
+    if (!has_failed_before(local, &made.outcome)) {
+        dp_learn(local, &made.outcome);
+    }
     land(local, &made);
     dp_leave_place(local);
     dp_hold_release(local, DP_HOLD_SOURCE, local->pool);
@@ -153,6 +207,9 @@ static dp_step_e fly(dp_local_t *local, apr_thread_t *thread)
     }
     if (step == DP_STEP_GO_ON) {
         step = dp_hold_take(local, DP_HOLD_SOURCE);
+    }
+    if (step == DP_STEP_GO_ON) {
+        step = may_ask(local);
     }
     if (step == DP_STEP_GO_ON) {
         fetch(local, thread, &base);

@@ -63,6 +63,7 @@ static void begin(capture_t *capture, request_rec *r)
     capture->has_begun = 1;
     capture->answer->size = 0;
     capture->answer->is_complete = 0;
+    capture->answer->is_broken = 0;
     dp_capture_head(capture->answer, r);
 }
 
@@ -106,6 +107,7 @@ static apr_status_t take_bucket(capture_t *capture, apr_bucket *bucket)
     if (AP_BUCKET_IS_ERROR(bucket)) {
         /* mod_proxy: the backend went away in the middle. */
         capture->answer->status = ((ap_bucket_error *)bucket->data)->status;
+        capture->answer->is_broken = 1;
         return APR_SUCCESS;
     }
     if (APR_BUCKET_IS_METADATA(bucket)) {

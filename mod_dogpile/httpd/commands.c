@@ -140,6 +140,8 @@ const command_rec dp_commands[] = {
                   "How long an expired tile is served while it is refreshed"),
     AP_INIT_TAKE1("DogpileStaleOnError", dp_cmd_stale_on_error, NULL, ANYWHERE,
                   "How long an expired tile is served where its source fails"),
+    AP_INIT_TAKE1("DogpileErrorExpire", dp_cmd_error_expire, NULL, ANYWHERE,
+                  "How long a failure of the source is remembered"),
     AP_INIT_TAKE1("DogpileWaitTimeout", dp_cmd_wait_timeout, NULL, ANYWHERE,
                   "How long a client waits for its tile"),
     AP_INIT_TAKE1("DogpileFetchTimeout", dp_cmd_fetch_timeout, NULL, ANYWHERE,

@@ -82,6 +82,7 @@ const char *dp_cmd_upstream_headers(cmd_parms *cmd, void *dir,
                                     const char *value);
 const char *dp_cmd_stale(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_stale_on_error(cmd_parms *cmd, void *dir, const char *value);
+const char *dp_cmd_error_expire(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_expire(cmd_parms *cmd, void *dir, const char *value,
                           const char *jitter);
 const char *dp_cmd_wait_timeout(cmd_parms *cmd, void *dir, const char *value);

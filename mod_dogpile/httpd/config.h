@@ -102,6 +102,7 @@ typedef struct dp_source_t {
     X(apr_interval_time_t, stale_usec, -1, apr_time_from_sec(86400))           \
     X(apr_interval_time_t, stale_on_error_usec, -1,                            \
       apr_time_from_sec(7 * 86400))                                            \
+    X(apr_interval_time_t, error_usec, -1, apr_time_from_sec(5))               \
     X(int, honours_upstream, -1, 1)                                            \
     X(int, shares_credentials, -1, 0)                                          \
     X(apr_interval_time_t, wait_usec, -1, apr_time_from_sec(30))               \

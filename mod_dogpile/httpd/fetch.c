@@ -74,6 +74,26 @@ static const dp_known_t *known_of(const dp_task_t *task, apr_pool_t *pool)
     return dp_is_renewable(known, task) ? known : NULL;
 }
 
+/*
+ * Ask; once more where the connection ended before a byte of an answer came. A
+ * backend may close a connection that it has kept open at the very moment when
+ * the next request is sent on it.
+ */
+static void ask_twice(dp_answer_t *answer, dp_ask_t *ask, const dp_task_t *task,
+                      apr_thread_t *thread, apr_pool_t *pool)
+{
+    dp_internal_get(answer, ask, thread, pool);
+    if (answer->is_unanswered) {
+        dp_slog(task->server, APLOG_DEBUG, 0, 603,
+                "source %s: the connection ended without an answer; asked "
+                "again",
+                task->source_name);
+        dp_count(&dp_child.area->counters, DP_COUNT_retries);
+        ask->is_repeated = 1;
+        dp_internal_get(answer, ask, thread, pool);
+    }
+}
+
 static void ask_source(dp_answer_t *answer, const dp_task_t *task,
                        const dp_known_t *known, apr_thread_t *thread,
                        apr_pool_t *pool)
@@ -95,12 +115,14 @@ static void ask_source(dp_answer_t *answer, const dp_task_t *task,
         pool, source ? source->path : task->path, "?",
         dp_wms_query(&task->request, source ? source->query : NULL, pool),
         NULL);
-    dp_internal_get(answer, &ask, thread, pool);
+    ask.is_repeated = 0;
+    ask_twice(answer, &ask, task, thread, pool);
     dp_slog(task->server, APLOG_DEBUG, 0, 602,
             "source %s: %s: status %d, %" APR_SIZE_T_FMT " bytes",
             task->source_name, ask.target, answer->status, answer->size);
 }
 
+/* The source's own word, 0 for none. */
 static int retry_after(const dp_answer_t *answer)
 {
     const char *value = apr_table_get(answer->headers, "Retry-After");
@@ -108,17 +130,44 @@ static int retry_after(const dp_answer_t *answer)
 
     return value && dp_text_int(value, 1, RETRY_AFTER_MAX_SEC, &seconds)
                ? (int)seconds
-               : RETRY_AFTER_SEC;
+               : 0;
+}
+
+/* What answers works, unless it says itself that it doesn't. */
+static dp_blame_e blame_of(const dp_answer_t *answer)
+{
+    if (answer->is_broken
+        || (!answer->is_complete && !answer->is_too_long
+            && answer->status == HTTP_OK)) {
+        return DP_BLAME_EITHER;
+    }
+    switch (answer->status) {
+    case 0:
+    case HTTP_TOO_MANY_REQUESTS:
+    case HTTP_BAD_GATEWAY:
+    case HTTP_SERVICE_UNAVAILABLE:
+    case HTTP_GATEWAY_TIME_OUT:
+        return DP_BLAME_SOURCE;
+    default:
+        return ap_is_HTTP_SERVER_ERROR(answer->status) ? DP_BLAME_EITHER
+                                                       : DP_BLAME_PICTURE;
+    }
 }
 
 static void fail(dp_catch_t *made, const dp_task_t *task, int status,
-                 int retry_after_sec, const char *wrong)
+                 const dp_answer_t *answer, const char *wrong)
 {
+    int wanted_sec = retry_after(answer);
+
     dp_slog(task->server, APLOG_WARNING, 0, 601, "source %s: %s (%s/%d/%u/%u)",
             task->source_name, wrong, task->key.grid, task->key.z, task->key.x,
             task->key.y);
-    dp_outcome_fail(&made->outcome, status, retry_after_sec,
+    dp_outcome_fail(&made->outcome, status,
+                    wanted_sec > 0 ? wanted_sec : RETRY_AFTER_SEC,
                     "the source failed");
+    made->outcome.source_retry_sec = wanted_sec;
+    made->outcome.blame = blame_of(answer);
+    apr_cpystrn(made->outcome.fault, wrong, sizeof(made->outcome.fault));
 }
 
 /* Returns NULL, or what is wrong; `status` is then for the clients. */
@@ -157,7 +206,7 @@ static void produce(void *baton, apr_thread_t *thread, dp_catch_t *made,
     wrong =
         take_answer(made, task, known, &answer, created, early, &status, pool);
     if (wrong) {
-        fail(made, task, status, retry_after(&answer), wrong);
+        fail(made, task, status, &answer, wrong);
         made->outcome.source_status = answer.status;
     }
     made->outcome.fetch_ms = fetch_ms;

@@ -212,6 +212,10 @@ static request_rec *make_request(conn_rec *c, const dp_ask_t *ask)
     }
     set_default(r->headers_in, "User-Agent", USER_AGENT);
     set_default(r->headers_in, "Accept", "*/*");
+    if (ask->is_repeated) {
+        /* c->keepalives is 0: it is the first of its connection. */
+        apr_table_setn(r->subprocess_env, "proxy-initial-not-pooled", "1");
+    }
     ap_add_input_filter("HTTP_IN", NULL, r, c);
     return r;
 }
@@ -245,6 +249,12 @@ static void take_refusal(dp_answer_t *answer, request_rec *r, int status)
         dp_capture_head(answer, r);
         return;
     }
+    /* mod_proxy_http's word for a connection that it could make, but on which
+     * nothing like an answer came; an answer that has begun was caught. */
+    answer->is_unanswered =
+        status == HTTP_BAD_GATEWAY && r->proxyreq != PROXYREQ_NONE
+        && answer->status == 0
+        && apr_table_get(r->notes, "proxy_timedout") == NULL;
     r->status = ap_is_HTTP_ERROR(status) ? status : HTTP_INTERNAL_SERVER_ERROR;
     answer->status = ap_is_HTTP_REDIRECT(status) ? status : r->status;
     if (location) {

@@ -27,6 +27,7 @@ typedef struct dp_ask_t {
     const char *etag;            /* answer 304 where it is still this, */
     const char *last_modified;   /* or hasn't changed since; or NULL */
     apr_size_t max_bytes;        /* a longer body is an error */
+    int is_repeated; /* mod_proxy shall use a new connection to the backend */
 } dp_ask_t;
 
 /* What came. Lives in the pool of the asking. */
@@ -38,6 +39,8 @@ typedef struct dp_answer_t {
     apr_size_t size;
     int is_complete; /* the body ended where the source meant it to */
     int is_too_long;
+    int is_broken;     /* the body, by whoever brought it */
+    int is_unanswered; /* the connection to a backend ended before a byte */
 } dp_answer_t;
 
 /* Ask, on a thread of the module. Always sets the answer. */

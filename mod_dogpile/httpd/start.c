@@ -41,7 +41,7 @@ dp_child_t dp_child;
 
 /* What is retained; the pointers are to memory of the process. */
 typedef struct retained_t {
-    void *memory; /* dp_area_t, then the table; NULL before the first start */
+    void *memory; /* dp_area_t, table, recall; NULL before the first start */
     apr_size_t size;
     int nslots;
     int nflights;
@@ -55,6 +55,12 @@ static retained_t *retained;
 static apr_size_t table_offset(void)
 {
     return (sizeof(dp_area_t) + 63) & ~(apr_size_t)63;
+}
+
+static apr_size_t recall_offset(int nslots, int nflights)
+{
+    return (table_offset() + dp_table_size(nslots, nflights) + 63)
+           & ~(apr_size_t)63;
 }
 
 static int query(int what)
@@ -86,7 +92,7 @@ static apr_status_t make_shared(retained_t *made, int nslots, int nflights,
 {
     apr_status_t rv;
 
-    made->size = table_offset() + dp_table_size(nslots, nflights);
+    made->size = recall_offset(nslots, nflights) + dp_recall_size();
     made->nslots = nslots;
     made->nflights = nflights;
     made->memory = mmap(NULL, made->size, PROT_READ | PROT_WRITE,
@@ -97,6 +103,11 @@ static apr_status_t make_shared(retained_t *made, int nslots, int nflights,
     }
     rv = dp_table_init((char *)made->memory + table_offset(), nslots, nflights,
                        &made->shared.table);
+    if (rv == APR_SUCCESS) {
+        rv = dp_recall_init((char *)made->memory
+                                + recall_offset(nslots, nflights),
+                            &made->shared.recall);
+    }
     if (rv == APR_SUCCESS) {
         rv = dp_landing_make(&made->shared.landing, DP_RECORD_BYTES_MAX);
     }
@@ -137,6 +148,7 @@ static apr_status_t share(server_rec *s)
         retained = ap_retained_data_create(RETAINED, sizeof(*retained));
     }
     if (retained->memory
+        && retained->size == recall_offset(nslots, nflights) + dp_recall_size()
         && dp_table_is((char *)retained->memory + table_offset(), nslots,
                        nflights)) {
         return APR_SUCCESS;

@@ -17,6 +17,9 @@
 #include "httpd/status_form.h"
 #include "httpd/status_lockers.h"
 
+/* Of sources that fail, shown: as many as are remembered. */
+#define AILING_MAX 64
+
 int dp_status_is(const request_rec *r)
 {
     return r->handler && strcmp(r->handler, DP_STATUS_HANDLER) == 0;
@@ -50,6 +53,56 @@ static void put_counts(dp_page_t *page)
                        dp_counter(&dp_child.area->counters, (dp_counter_e)i),
                        dp_counter_text((dp_counter_e)i));
     }
+}
+
+static void put_ailing(dp_page_t *page, const dp_ailing_t *source)
+{
+    apr_pool_t *pool = page->r->pool;
+    const dp_page_cell_t cells[] = {
+        {"source", source->name, 1},
+        {"failing_sec",
+         apr_psprintf(pool, "%" APR_INT64_T_FMT,
+                      apr_time_sec(source->since_usec)),
+         0},
+        {"left_sec",
+         apr_psprintf(pool, "%" APR_INT64_T_FMT ".%03d",
+                      (apr_int64_t)apr_time_sec(source->left_usec),
+                      (int)apr_time_msec(source->left_usec)),
+         0},
+        {"tried", source->is_tried ? "true" : "false", 0},
+        {"failures", apr_psprintf(pool, "%u", source->failures), 0},
+        {"reason", source->outcome.fault, 1},
+    };
+
+    dp_page_record(page, cells, sizeof(cells) / sizeof(*cells));
+}
+
+/* Sources that are asked once a period. */
+static void put_sources(dp_page_t *page)
+{
+    static const dp_page_cell_t columns[] = {
+        {"source", NULL, 0}, {"failing_sec", NULL, 0}, {"left_sec", NULL, 0},
+        {"tried", NULL, 0},  {"failures", NULL, 0},    {"reason", NULL, 0},
+    };
+    dp_ailing_t *ailing =
+        apr_palloc(page->r->pool, AILING_MAX * sizeof(*ailing));
+    int n =
+        dp_recall_list(dp_child.shared->recall,
+                       dp_clock_now(&dp_clock_monotonic), ailing, AILING_MAX);
+    int i;
+
+    if (n > 0) {
+        dp_page_heading(page, "Sources that fail");
+    }
+    if (n == 0 && !page->is_json) {
+        return;
+    }
+    dp_page_table_begin(page, "failing", columns,
+                        sizeof(columns) / sizeof(*columns));
+    for (i = 0; i < n && i < AILING_MAX; i++) {
+        put_ailing(page, &ailing[i]);
+    }
+    dp_page_table_end(page);
 }
 
 static void put_passes(dp_page_t *page)
@@ -128,6 +181,7 @@ int dp_status_handler(request_rec *r)
     }
     dp_page_begin(&page, r, is_asked(r, "format=json"));
     put_counts(&page);
+    put_sources(&page);
     put_passes(&page);
     put_back_ends(&page, !r->header_only && !is_asked(r, "leases=no"));
     dp_page_end(&page);

@@ -140,6 +140,10 @@ dp_job_t *dp_task_job(void *baton, apr_pool_t *flight_pool)
                       strlen(task->dir.source_lock), flight_pool);
         job->locks[DP_HOLD_SOURCE].locker = def->locker;
     }
+    job->subject.key = task->key.digest;
+    job->subject.source = dp_task_source(task);
+    job->subject.source_name = task->source_name;
+    job->subject.error_usec = task->dir.error_usec;
     job->fails_open = dp_global->fails_open;
     job->upstream_limit = task->dir.upstream_limit;
     if (fetchers > 1 && job->upstream_limit > fetchers / 2) {

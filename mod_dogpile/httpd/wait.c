@@ -94,7 +94,8 @@ static int answer_failure(request_rec *r, const dp_task_t *task,
                           const dp_outcome_t *outcome, const char *how)
 {
     const char *said =
-        apr_psprintf(r->pool, "%s; detail=\"%s\"", how, outcome->why);
+        apr_psprintf(r->pool, "%s; detail=\"%s%s\"", how, outcome->why,
+                     outcome->is_remembered ? ", remembered" : "");
     int status = dp_answer_anyway(r, task, said);
 
     if (status != DECLINED) {
@@ -282,29 +283,46 @@ static void settle_after(request_rec *r)
     }
 }
 
-static dp_join_e join(request_rec *r, dp_wait_t *wait)
+static void make_wish(dp_wish_t *wish, dp_task_t *task)
 {
-    dp_task_t *task = &wait->task;
-    dp_wish_t wish = {.key = &task->key.digest,
-                      .source = dp_task_source(task),
-                      .part = dp_task_index(task),
-                      .make_job = dp_task_job,
-                      .baton = task};
+    wish->key = &task->key.digest;
+    wish->source = dp_task_source(task);
+    wish->part = dp_task_index(task);
+    wish->make_job = dp_task_job;
+    wish->baton = task;
+}
 
-    return dp_flight_join(dp_child.flights, &wish, &wait->waiter, r->pool);
+/* With what the last flight came to, while that is remembered. */
+static int answer_remembered(request_rec *r, const dp_task_t *task,
+                             const dp_outcome_t *outcome)
+{
+    if (outcome->kind == DP_OUTCOME_PASS) {
+        dp_count(&dp_child.area->counters, DP_COUNT_passed_at_once);
+        return dp_pass_through(r, task, DP_REASON_UNSHAREABLE);
+    }
+    dp_count(&dp_child.area->counters, DP_COUNT_remembered);
+    return answer_failure(r, task, outcome,
+                          apr_pstrcat(r->pool, "fwd=", task->fwd, NULL));
 }
 
 int dp_wait_for_tile(request_rec *r, const dp_task_t *task)
 {
     dp_wait_t *wait = apr_pcalloc(r->pool, sizeof(*wait));
+    dp_outcome_t remembered;
+    dp_wish_t wish;
 
+    wait->task = *task;
+    make_wish(&wish, &wait->task);
+    if (dp_flight_recall(dp_child.flights, &wish, &remembered)) {
+        return answer_remembered(r, task, &remembered);
+    }
     if (dp_internal_bootstrap(r->connection) != APR_SUCCESS) {
         return shed(r, task, "no internal connection");
     }
-    wait->task = *task;
     wait->begun = dp_clock_now(&dp_clock_monotonic);
     wait->until = deadline(r, wait);
-    wait->join = join(r, wait);
+    wait->join =
+        dp_flight_join(dp_child.flights, &wish, &wait->waiter, r->pool);
     if (wait->join == DP_JOIN_FULL) {
         return shed(r, task, "no room for another flight");
     }
@@ -315,13 +333,19 @@ int dp_wait_for_tile(request_rec *r, const dp_task_t *task)
 
 void dp_refresh(request_rec *r, const dp_task_t *task)
 {
-    dp_wait_t wait = {.task = *task};
+    dp_task_t wanted = *task;
+    dp_outcome_t remembered;
+    dp_waiter_t *waiter;
+    dp_wish_t wish;
 
-    if (dp_internal_bootstrap(r->connection) != APR_SUCCESS
-        || join(r, &wait) == DP_JOIN_FULL) {
+    make_wish(&wish, &wanted);
+    if (dp_flight_recall(dp_child.flights, &wish, &remembered)
+        || dp_internal_bootstrap(r->connection) != APR_SUCCESS
+        || dp_flight_join(dp_child.flights, &wish, &waiter, r->pool)
+               == DP_JOIN_FULL) {
         return;
     }
-    dp_flight_leave(wait.waiter);
+    dp_flight_leave(waiter);
     if (!dp_child.is_threaded) {
         /* The next request of this client would wait for the fetch. */
         r->connection->keepalive = AP_CONN_CLOSE;

@@ -58,6 +58,8 @@ VALUES = [
     ("DogpileExpire 1h jitter=51%", "allowed: jitter=n%, n from 0 to 50"),
     ("DogpileExpire 1h jitter=%", "allowed: jitter=n%"),
     ("DogpileExpire 1h jitter=", "allowed: jitter=n%"),
+    ("DogpileErrorExpire never", "allowed: " + TIME),
+    ("DogpileErrorExpire 61min", "allowed: 0 to 1h"),
     ("DogpileWaitTimeout 0", "allowed: a time longer than 0"),
     ("DogpileWaitTimeout x", "allowed: " + TIME),
     ("DogpileFetchTimeout 0ms", "allowed: a time longer than 0"),

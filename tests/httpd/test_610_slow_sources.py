@@ -6,7 +6,7 @@ from pydogpile.scene import (ALONE, assert_tiles, location, records, settle,
 
 META = wms.Metatile(8, 133, 86)
 TILE = wms.tile(8, 133, 86)
-SOON = "DogpileFetchTimeout 1s"
+SOON = "DogpileFetchTimeout 1s\nDogpileErrorExpire 0"
 
 
 def assert_timed_out(answer):

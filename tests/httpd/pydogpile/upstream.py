@@ -191,7 +191,8 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 class Upstream:
     """Listens on `address`, in the network of place()."""
 
-    def __init__(self, address="127.0.0.1", place=contextlib.nullcontext):
+    def __init__(self, address="127.0.0.1", place=contextlib.nullcontext,
+                 port=0):
         self.place = place
         self.always = None
         self.late = 0  # requests that were held beyond their deadline
@@ -201,7 +202,7 @@ class Upstream:
         self._open = True
         self._changed = threading.Condition()
         with place():
-            self._server = _Server((address, 0), _Handler)
+            self._server = _Server((address, port), _Handler)
         self._server.upstream = self
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(

@@ -65,6 +65,7 @@ typedef struct fake_t {
     int parts;          /* a fetch gives part 1 before the gate */
     int is_stored;      /* a look finds a record */
     int fails;          /* a fetch has no usable answer */
+    int blame;          /* and that is whose fault */
     int is_shared;      /* 0: the answer must not be shared */
     int is_store_slow;  /* keeping waits until it isn't */
     int is_end_held;    /* the end of a job waits until it isn't */
@@ -318,6 +319,7 @@ static inline void fake_produce(void *baton, apr_thread_t *thread,
     fake.producing--;
     if (fake.fails) {
         dp_outcome_fail(&made->outcome, 502, 5, "bad gateway");
+        made->outcome.blame = (dp_blame_e)fake.blame;
     }
     else {
         fill_record(made, key, pool);

@@ -42,6 +42,7 @@ typedef struct want_t {
     dogpile_locker_t *locker;
     dogpile_locker_t *source_locker;
     int limit;
+    apr_interval_time_t error_usec;
 } want_t;
 
 /* What was fetched with may be given back with the job's pool. */
@@ -69,6 +70,10 @@ static inline dp_job_t *make_job(void *baton, apr_pool_t *flight_pool)
     memset(&job->locks[DP_HOLD_SOURCE].key.digest, 9, sizeof(dogpile_digest_t));
     apr_pool_cleanup_register(flight_pool, NULL, end_job,
                               apr_pool_cleanup_null);
+    memset(&job->subject.key, wish->key + 1, sizeof(job->subject.key));
+    job->subject.source = 7;
+    job->subject.source_name = "fake";
+    job->subject.error_usec = wish->error_usec;
     job->upstream_limit = wish->limit;
     job->fails_open = 1;
     job->fetch_timeout_usec = FETCH_TIMEOUT;
@@ -116,6 +121,8 @@ static inline void play(void)
     void *memory =
         mmap(NULL, dp_table_size(NSLOTS, NFLIGHTS), PROT_READ | PROT_WRITE,
              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *recall = mmap(NULL, dp_recall_size(), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int i;
 
     memset(&fake, 0, sizeof(fake));
@@ -127,6 +134,8 @@ static inline void play(void)
     memset(&counters, 0, sizeof(counters));
     ck_assert_ptr_ne(memory, MAP_FAILED);
     ck_assert_int_eq(dp_table_init(memory, NSLOTS, NFLIGHTS, &shared.table), 0);
+    ck_assert_ptr_ne(recall, MAP_FAILED);
+    ck_assert_int_eq(dp_recall_init(recall, &shared.recall), 0);
     ck_assert_int_eq(dp_landing_make(&shared.landing, PLACE_BYTES), 0);
     for (i = 0; i < NSLOTS; i++) {
         eventfds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
