@@ -46,6 +46,44 @@ def test_personal_answer_is_everyones_own(httpd, upstream, headers):
     assert not records(server.dir / "store")
 
 
+def test_personal_answers_are_queued_for_once(httpd, upstream):
+    """After an answer that must not be shared, the requests for its metatile
+    pass at once: no flight, no waiting, in no child. Other metatiles are as
+    ever."""
+    server = httpd(location(), children=2, threads=64)
+    meta = wms.Metatile(8, 133, 86)
+    upstream.always = scripted.rendered(Cache_Control="private")
+    assert client.get(server.url(TILE)).status == 200
+    assert upstream.count == 2
+    upstream.hold()
+    herd = client.Herd([server.url(path) for path in meta.tiles()], 32).start()
+    upstream.wait_held(32)
+    assert server.status["waiters"] == 0
+    upstream.release()
+    for answer in herd.answers():
+        assert answer.status == 200
+        assert answer.header("Cache-Status") == (
+            'mod_dogpile; fwd=bypass; detail="unshareable"')
+    seen = settle(server, fetches=1, passed=33, passed_at_once=32)
+    assert seen["pass"]["unshareable"] == 33
+    upstream.always = None
+    assert client.get(server.url(wms.tile(8, 1, 1))).status == 200
+    settle(server, fetches=2, stored=1)
+
+
+def test_mark_ends_with_the_httpd(httpd, upstream):
+    """A stop forgets which answers must not be shared."""
+    server = httpd(location())
+    upstream.script(scripted.rendered(Cache_Control="private"))
+    for _ in range(2):
+        assert client.get(server.url(TILE)).status == 200
+    settle(server, passed=2, passed_at_once=1)
+    server.stop()
+    server.start()
+    assert client.get(server.url(TILE)).status == 200
+    settle(server, stored=1)
+
+
 HARMLESS = [
     {"Vary": "Accept-Encoding"}, {"Vary": "Origin, Cookie"},
     {"Set-Cookie": "route=7"}, {"Pragma": "no-cache"},

@@ -120,6 +120,22 @@ def reset():
     return Answer(drop=True, reset=True)
 
 
+class Fleeting:
+    """Draws one picture a connection; closes it when the next request
+    comes."""
+
+    def __init__(self):
+        self.served = set()
+        self.closed = 0
+
+    def __call__(self, request):
+        if request.client in self.served:
+            self.closed += 1
+            return dropped()
+        self.served.add(request.client)
+        return render(request)
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
