@@ -61,7 +61,7 @@ def upstream():
 
 
 @pytest.fixture
-def make_httpd(upstream):
+def make_httpd(upstream, shared_dir):
     """Builds httpds; afterwards ends them and reads their error logs.
 
     Their configuration may say ${UPSTREAM}, the port of the scripted WMS.

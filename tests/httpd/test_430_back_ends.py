@@ -104,7 +104,7 @@ def assert_tiles(herds, image):
 
 @pytest.mark.parametrize("server", ["memcache", "redis", "zookeeper"],
                          indirect=True)
-def test_locker_between_hosts(httpd, shared_dir, server, upstream, image):
+def test_locker_between_hosts(server, httpd, shared_dir, upstream, image):
     """Two httpds with one store and this locker fetch a metatile once."""
     pair = two(httpd, block(server) + location("disk:${SHARED}",
                                                "DogpileLocker one"),
@@ -117,7 +117,7 @@ def test_locker_between_hosts(httpd, shared_dir, server, upstream, image):
 
 
 @pytest.mark.parametrize("server", ["memcache", "redis"], indirect=True)
-def test_store_between_hosts(httpd, server, upstream, image):
+def test_store_between_hosts(server, httpd, upstream, image):
     """Two httpds that share nothing but the store's server fetch a metatile
     once, and serve it from there afterwards."""
     pair = two(httpd, location(f"{server.kind}:127.0.0.1:{server.port}"))
@@ -133,7 +133,7 @@ def test_store_between_hosts(httpd, server, upstream, image):
 
 @pytest.mark.parametrize("server", ["memcache", "redis", "zookeeper"],
                          indirect=True)
-def test_fallback_when_the_first_dies(httpd, shared_dir, server, upstream,
+def test_fallback_when_the_first_dies(server, httpd, shared_dir, upstream,
                                       image):
     """The lock server is killed in mid-fetch: no error, no second fetch, and
     the next cold metatile is locked through the disk."""
@@ -162,7 +162,7 @@ def test_fallback_when_the_first_dies(httpd, shared_dir, server, upstream,
 
 
 @pytest.mark.parametrize("server", ["memcache"], indirect=True)
-def test_fail_open_off(httpd, shared_dir, server, upstream):
+def test_fail_open_off(server, httpd, shared_dir, upstream):
     """With DogpileFailOpen Off nothing is fetched when no locker answers, and
     clients learn when to ask again."""
     s = httpd("DogpileFailOpen Off\n" + block(server)

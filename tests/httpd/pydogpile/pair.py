@@ -9,7 +9,7 @@ from .wait import until
 
 FEW = 4  # clients at each
 # Leases end during a test, and servers that don't answer cost little.
-HASTY = ("DogpileLockTimeout 2s", "DogpileLockSocketTimeout 0.3")
+HASTY = ("DogpileLockTimeout 3s", "DogpileLockSocketTimeout 0.3")
 DISK = """\
 <DogpileLocker {name} disk>
 DogpileLockDirectory "${{SHARED}}/locks"
