@@ -109,6 +109,10 @@ VALUES = [
     ("DogpileGridTileSize 256", "stands inside of <DogpileGrid name>"),
     ("DogpileGridAxis xy", "stands inside of <DogpileGrid name>"),
     ("DogpileStale soon", "allowed: " + TIME),
+    ("DogpileStale -1", "allowed: " + TIME),
+    ("DogpileStale 1d 2d", "takes one argument"),
+    ("DogpileStaleOnError 1w", "allowed: " + TIME),
+    ("DogpileStaleOnError", "takes one argument"),
 ]
 
 
