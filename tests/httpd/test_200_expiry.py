@@ -151,3 +151,20 @@ def test_worthless_tile_still_serves_its_waiters(httpd, upstream):
     assert not records(server.dir / "store")
     assert client.get(url).status == 200
     assert upstream.count == 2
+
+
+@pytest.mark.parametrize("control", ["max-age=0", "no-cache"])
+def test_worthless_tile_may_not_be_kept(httpd, upstream, control):
+    """What its source calls worthless isn't called good for a moment either,
+    also to those who began to wait in the middle of the fetch."""
+    server = httpd(location(EXPIRE))
+    upstream.always = scripted.rendered(Cache_Control=control)
+    url = server.url(wms.tile(8, 133, 86))
+    upstream.hold()
+    first = client.Herd([url], 1).start()
+    upstream.wait_held(1)
+    second = client.Herd([url], 2).start()
+    server.status.wait(lambda s: s["waiters"] == 3)
+    upstream.release()
+    for answer in first.answers() + second.answers():
+        assert lifetime(answer) - int(answer.header("Age")) <= 0, answer

@@ -209,12 +209,16 @@ def test_source_that_wants_to_be_asked_each_time(httpd, upstream):
     settle(server, fetches=3, renewed=2, hits=0, stale=0)
 
 
-FILES = """
+WITHIN = """
 LoadModule alias_module ${MODULES}/mod_alias.so
 LoadModule mime_module ${MODULES}/mod_mime.so
+LoadModule cgi_module ${MODULES}/mod_cgi.so
+LoadModule lua_module ${MODULES}/mod_lua.so
 TypesConfig /etc/mime.types
 DogpileStore "disk:${DIR}/store"
 Alias "/drawn" "${DIR}/www/tile.png"
+ScriptAlias "/drawing" "${DIR}/www/draw.sh"
+LuaMapHandler "^/lua" "${DIR}/www/draw.lua" handle
 <Directory "${DIR}/www">
     Require all granted
 </Directory>
@@ -222,29 +226,62 @@ Alias "/drawn" "${DIR}/www/tile.png"
     DogpileEnable On
     DogpileMetatile 1x1 buffer=0
     DogpileStale 0
-    DogpileExpire 1h jitter=0%
-    DogpileSource "/drawn"
+    DogpileSource "${SOURCE}"
 </Location>
+"""
+SCRIPT = """#!/bin/sh
+cd "${{0%/*}}"
+printf 'Content-Type: image/png\\nLast-Modified: {}\\n'
+printf 'Cache-Control: %s\\n\\n' "$(/bin/cat control)"
+exec /bin/cat tile.png
 """
 
 
-def test_httpd_itself_compares(make_httpd, upstream):
+HANDLER = """
+local function read(name)
+    local file = io.open("{0}/" .. name, "rb")
+    local text = file:read("*a")
+    file:close()
+    return text
+end
+function handle(r)
+    r.headers_out["ETag"] = '"v1"'
+    r.headers_out["Cache-Control"] = read("control")
+    if r.headers_in["If-None-Match"] then
+        return 304
+    end
+    r.content_type = "image/png"
+    r:write(read("tile.png"))
+    return apache2.OK
+end
+"""
+
+
+@pytest.mark.parametrize("path, control", [
+    ("/drawn", None), ("/drawing", "max-age=600"), ("/lua", "max-age=600")],
+    ids=["file", "CGI", "handler"])
+def test_httpd_itself_compares(make_httpd, upstream, path, control):
     """A source within httpd that leaves the comparison to httpd is understood
-    like one behind a proxy."""
-    server = make_httpd(FILES)
+    like one behind a proxy, headers and all."""
+    server = make_httpd(WITHIN, define={"SOURCE": path})
     folder = server.dir / "www"
     folder.mkdir()
     (folder / "tile.png").write_bytes(client.get(upstream.url(TILE)).body)
-    for path in (folder, folder / "tile.png"):
-        os.chmod(path, 0o755)
+    (folder / "draw.sh").write_text(SCRIPT.format(MODIFIED))
+    (folder / "draw.lua").write_text(HANDLER.format(folder))
+    (folder / "control").write_text("max-age=60")
+    for each in (folder, *folder.iterdir()):
+        os.chmod(each, 0o755)
     server.start()
     url = server.url(TILE)
     old = client.get(url)
     assert old.status == 200
     settle(server, stored=1)
     backdate(server.dir / "store", 2 * HOUR)
+    (folder / "control").write_text("max-age=600")
     answer = client.get(url)
     assert "fwd=stale; fwd-status=304; stored" in answer.header("Cache-Status")
     assert answer.body == old.body
     assert picture.decode(answer.body).size == (256, 256)
+    assert control in (None, answer.header("Cache-Control"))
     settle(server, renewed=1, stored=2)

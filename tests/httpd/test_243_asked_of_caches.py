@@ -56,6 +56,30 @@ def test_reloads_join_one_refresh(httpd, upstream, lines, seconds, fwd):
     settle(server, fetches=2, stored=2)
 
 
+def test_reloads_on_two_hosts_cost_one_fetch(httpd, shared_dir, upstream):
+    """Of two httpds with one store one fetches for all who reload."""
+    conf = location(EXPIRE, store="${SHARED}")
+    pair = [httpd(conf, children=1, define={"SHARED": shared_dir})
+            for _ in range(2)]
+    old = client.get(pair[0].url(TILE))
+    settle(pair[0], stored=1)
+    backdate(shared_dir, 60)
+    upstream.forget()
+    upstream.always = blank
+    upstream.hold()
+    herds = [client.Herd([s.url(TILE)], 4, headers=RELOADS[0]).start()
+             for s in pair]
+    for server in pair:
+        server.status.wait(lambda s: s["waiters"] == 4)
+    upstream.wait_held(1)
+    upstream.release()
+    for answer in [answer for herd in herds for answer in herd.answers()]:
+        assert answer.status == 200 and answer.body != old.body
+    assert upstream.count == 1
+    for server in pair:
+        settle(server, store_refused=0)
+
+
 @pytest.mark.parametrize("headers", RELOADS, ids=str)
 def test_reload_of_a_young_tile_is_a_hit(httpd, upstream, headers):
     """A reload within some seconds of the last fetch is an ordinary request,
