@@ -31,6 +31,7 @@
     X(store_errors, "metatiles not stored, as the store failed")               \
     X(failed, "requests answered with an error of the source")                 \
     X(remembered, "answered without a flight, as an earlier one had failed")   \
+    X(blank, "answered with an empty picture, for the moment")                 \
     X(shed, "requests answered with 503: no room or no time to wait")          \
     X(lock_waits, "flights that met someone else's lock")                      \
     X(lock_unavailable, "locks that could not be taken or refused")            \

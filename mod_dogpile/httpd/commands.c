@@ -142,6 +142,8 @@ const command_rec dp_commands[] = {
                   "How long an expired tile is served where its source fails"),
     AP_INIT_TAKE1("DogpileErrorExpire", dp_cmd_error_expire, NULL, ANYWHERE,
                   "How long a failure of the source is remembered"),
+    AP_INIT_TAKE_ARGV("DogpileOnTimeout", dp_cmd_on_timeout, NULL, ANYWHERE,
+                      "What clients get whose tile doesn't come in time"),
     AP_INIT_TAKE1("DogpileWaitTimeout", dp_cmd_wait_timeout, NULL, ANYWHERE,
                   "How long a client waits for its tile"),
     AP_INIT_TAKE1("DogpileFetchTimeout", dp_cmd_fetch_timeout, NULL, ANYWHERE,

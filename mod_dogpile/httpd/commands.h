@@ -82,12 +82,16 @@ const char *dp_cmd_upstream_headers(cmd_parms *cmd, void *dir,
                                     const char *value);
 const char *dp_cmd_stale(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_stale_on_error(cmd_parms *cmd, void *dir, const char *value);
-const char *dp_cmd_error_expire(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_expire(cmd_parms *cmd, void *dir, const char *value,
                           const char *jitter);
 const char *dp_cmd_wait_timeout(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_fetch_timeout(cmd_parms *cmd, void *dir, const char *value);
 const char *dp_cmd_upstream_limit(cmd_parms *cmd, void *dir, const char *value);
+
+/* commands_failure.c */
+const char *dp_cmd_error_expire(cmd_parms *cmd, void *dir, const char *value);
+const char *dp_cmd_on_timeout(cmd_parms *cmd, void *dir, int argc,
+                              char *const argv[]);
 
 /* commands_request.c: what a request must look like. */
 const char *dp_cmd_grids(cmd_parms *cmd, void *dir, int argc,

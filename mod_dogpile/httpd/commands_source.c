@@ -16,9 +16,6 @@
 /* Part of every key and of folder names. */
 #define SOURCE_NAME_MAX 128
 
-/* Longer than that is no memory of a failure but an outage. */
-#define ERROR_EXPIRE_MAX_USEC apr_time_from_sec(3600)
-
 /* Remember a section in which something is set that must agree with others. */
 static void note_section(const cmd_parms *cmd, const dp_dir_t *dir)
 {
@@ -293,16 +290,6 @@ const char *dp_cmd_stale(cmd_parms *cmd, void *dir, const char *value)
 const char *dp_cmd_stale_on_error(cmd_parms *cmd, void *dir, const char *value)
 {
     return dp_read_time(cmd, value, &((dp_dir_t *)dir)->stale_on_error_usec);
-}
-
-const char *dp_cmd_error_expire(cmd_parms *cmd, void *dir, const char *value)
-{
-    apr_interval_time_t *usec = &((dp_dir_t *)dir)->error_usec;
-    const char *wrong = dp_read_time(cmd, value, usec);
-
-    return wrong != NULL || *usec <= ERROR_EXPIRE_MAX_USEC
-               ? wrong
-               : dp_refuse(cmd, value, "0 to 1h");
 }
 
 static const char *read_timeout(cmd_parms *cmd, const char *value,

@@ -25,6 +25,8 @@ static const dp_param_rule_t default_params[] = {
     {"DPI", NULL}, {"MAP_RESOLUTION", NULL}, {"FORMAT_OPTIONS", NULL}};
 const dp_params_t dp_default_params = {default_params, 3};
 
+const dp_instead_t dp_default_instead = {{DP_INSTEAD_STALE, DP_INSTEAD_503}, 2};
+
 /* Hints to GeoServer's own cache. */
 static const char *const default_ignored[] = {"TILED", "TILESORIGIN"};
 const dp_names_t dp_default_ignored = {default_ignored, 2};

@@ -51,6 +51,20 @@ typedef struct dp_headers_t {
     int n;
 } dp_headers_t;
 
+/* DogpileOnTimeout. */
+typedef enum dp_instead_e {
+    DP_INSTEAD_STALE,
+    DP_INSTEAD_BLANK,
+    DP_INSTEAD_503
+} dp_instead_e;
+
+#define DP_INSTEAD_COUNT (DP_INSTEAD_503 + 1)
+
+typedef struct dp_instead_t {
+    dp_instead_e what[DP_INSTEAD_COUNT]; /* in order of preference */
+    int n;
+} dp_instead_t;
+
 /* A store; locations that name the same one share it. */
 typedef struct dp_store_def_t {
     const char *spec; /* "disk:/path", as compared */
@@ -107,6 +121,7 @@ typedef struct dp_source_t {
     X(int, shares_credentials, -1, 0)                                          \
     X(apr_interval_time_t, wait_usec, -1, apr_time_from_sec(30))               \
     X(apr_interval_time_t, fetch_usec, -1, apr_time_from_sec(60))              \
+    X(const dp_instead_t *, on_timeout, NULL, &dp_default_instead)             \
     X(int, upstream_limit, -1, 16)                                             \
     X(int, says_status, -1, 1)
 
@@ -123,6 +138,7 @@ extern const dp_gridset_t dp_default_grids;
 extern const dp_sizes_t dp_default_tile_sizes;
 extern const dp_metatile_rule_t dp_default_metatile;
 extern const dp_params_t dp_default_params;
+extern const dp_instead_t dp_default_instead;
 extern const dp_names_t dp_default_ignored;
 
 /* A section in which DogpileEnable, DogpileSource or DogpileSourceName is set,

@@ -16,7 +16,7 @@
 #include <http_request.h>
 #include <signal.h>
 
-#include "httpd/handler.h"
+#include "httpd/instead.h"
 #include "httpd/internal.h"
 #include "httpd/park.h"
 #include "httpd/pass.h"
@@ -93,31 +93,32 @@ static int answer_landed(request_rec *r, const dp_task_t *task,
 static int answer_failure(request_rec *r, const dp_task_t *task,
                           const dp_outcome_t *outcome, const char *how)
 {
-    const char *said =
-        apr_psprintf(r->pool, "%s; detail=\"%s%s\"", how, outcome->why,
-                     outcome->is_remembered ? ", remembered" : "");
-    int status = dp_answer_anyway(r, task, said);
+    const dp_lack_t lack = {
+        .how = how,
+        .why = outcome->is_remembered
+                   ? apr_pstrcat(r->pool, outcome->why, ", remembered", NULL)
+                   : outcome->why,
+        .status = outcome->status,
+        .retry_after_sec = outcome->retry_after_sec,
+        .is_failure = 1,
+        .is_final = outcome->blame == DP_BLAME_PICTURE,
+        .counter = DP_COUNT_failed,
+    };
 
-    if (status != DECLINED) {
-        return status;
-    }
-    dp_count(&dp_child.area->counters, DP_COUNT_failed);
-    return dp_reply_failure(r, &task->dir, outcome->status,
-                            outcome->retry_after_sec, said);
+    return dp_answer_instead(r, task, &lack);
 }
 
 static int shed(request_rec *r, const dp_task_t *task, const char *why)
 {
-    const char *said =
-        apr_pstrcat(r->pool, "fwd=", task->fwd, "; detail=\"", why, "\"", NULL);
-    int status = dp_answer_anyway(r, task, said);
+    const dp_lack_t lack = {
+        .how = apr_pstrcat(r->pool, "fwd=", task->fwd, NULL),
+        .why = why,
+        .status = HTTP_SERVICE_UNAVAILABLE,
+        .retry_after_sec = SHED_RETRY_SEC,
+        .counter = DP_COUNT_shed,
+    };
 
-    if (status != DECLINED) {
-        return status;
-    }
-    dp_count(&dp_child.area->counters, DP_COUNT_shed);
-    return dp_reply_failure(r, &task->dir, HTTP_SERVICE_UNAVAILABLE,
-                            SHED_RETRY_SEC, said);
+    return dp_answer_instead(r, task, &lack);
 }
 
 /* How a request came to its tile, for Cache-Status (RFC 9211). */

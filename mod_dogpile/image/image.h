@@ -46,6 +46,13 @@ typedef struct dp_piece_t {
     apr_size_t size;
 } dp_piece_t;
 
+/* An empty picture of the colour 0xRRGGBB, or one that lets what is behind it
+ * through (PNG only). APR_SUCCESS; APR_EINVAL for kinds that can't be written;
+ * APR_ENOMEM. */
+apr_status_t dp_image_blank(dp_piece_t *piece, dp_image_kind_e kind, int width,
+                            int height, unsigned int rgb, int is_transparent,
+                            apr_pool_t *result_pool);
+
 /* A picture that has been decoded and waits to be cut. */
 typedef struct dp_split_t dp_split_t;
 

@@ -6,6 +6,7 @@ from pydogpile.server import Httpd
 
 TIME = "a time, in seconds or with a unit (ms, s, min, h, d)"
 GRIDS = "WebMercatorQuad, WorldCRS84Quad"
+INSTEAD = "stale, "
 OWN_PARAMS = "names of parameters other than those of every GetMap"
 GRID = ("DogpileGridCRS EPSG:2056\nDogpileGridExtent 0 0 1000 1000\n"
         "DogpileGridResolutions 2 1\n")
@@ -58,6 +59,11 @@ VALUES = [
     ("DogpileExpire 1h jitter=51%", "allowed: jitter=n%, n from 0 to 50"),
     ("DogpileExpire 1h jitter=%", "allowed: jitter=n%"),
     ("DogpileExpire 1h jitter=", "allowed: jitter=n%"),
+    ("DogpileOnTimeout", "allowed: " + INSTEAD),
+    ("DogpileOnTimeout stale wait", "'wait' isn't allowed; allowed: " + INSTEAD),
+    ("DogpileOnTimeout stale stale", "'stale' isn't allowed"),
+    ("DogpileOnTimeout 503 stale", "'503' isn't allowed"),
+    ("DogpileOnTimeout stale 504", "'504' isn't allowed"),
     ("DogpileErrorExpire never", "allowed: " + TIME),
     ("DogpileErrorExpire 61min", "allowed: 0 to 1h"),
     ("DogpileWaitTimeout 0", "allowed: a time longer than 0"),

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instead of a tile that can't be had in time: the first thing of
+ * DogpileOnTimeout that there is, and in the end an error. On request threads;
+ * what is made here is bounded by the size of a tile.
+ *
+ * The invariant: what isn't the tile is no-store, and says in Cache-Status what
+ * it is.
+ */
+#include "httpd/instead.h"
+
+#include <apr_strings.h>
+#include <http_protocol.h>
+#include <stdlib.h>
+
+#include "httpd/fetch.h"
+#include "httpd/handler.h"
+#include "httpd/reply.h"
+#include "httpd/start.h"
+
+#define WHITE 0xFFFFFFu
+
+static const char *say(const dp_lack_t *lack, const char *what,
+                       apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%s; detail=\"%s%s\"", lack->how, lack->why,
+                        what);
+}
+
+/* A picture for the moment. */
+static int send_interim(request_rec *r, const dp_task_t *task,
+                        const dp_piece_t *piece, const char *media_type,
+                        const char *how)
+{
+    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, list);
+
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    if (task->dir.says_status) {
+        apr_table_setn(r->err_headers_out, "Cache-Status",
+                       apr_pstrcat(r->pool, "mod_dogpile; ", how, NULL));
+    }
+    ap_set_content_type(r, media_type);
+    ap_set_content_length(r, (apr_off_t)piece->size);
+    APR_BRIGADE_INSERT_TAIL(bb,
+                            apr_bucket_pool_create((const char *)piece->bytes,
+                                                   piece->size, r->pool, list));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(list));
+    return ap_pass_brigade(r->output_filters, bb) == APR_SUCCESS
+                   || r->connection->aborted
+               ? OK
+               : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* The size of what the client asked for itself. */
+static void asked_size(const dp_request_t *request, int *width, int *height)
+{
+    *width = request->tile_px > 0 ? request->tile_px : request->width_px;
+    *height = request->tile_px > 0 ? request->tile_px : request->height_px;
+}
+
+static int answer_blank(request_rec *r, const dp_task_t *task,
+                        const dp_lack_t *lack)
+{
+    const dp_request_t *request = &task->request;
+    dp_image_kind_e kind = dp_image_kind_of(request->format);
+    unsigned int rgb = request->bgcolor[0] != '\0'
+                           ? (unsigned int)strtoul(request->bgcolor, NULL, 16)
+                           : WHITE;
+    dp_piece_t piece;
+    int width;
+    int height;
+
+    asked_size(request, &width, &height);
+    if (dp_image_blank(&piece, kind, width, height, rgb, request->transparent,
+                       r->pool)
+        != APR_SUCCESS) {
+        return DECLINED;
+    }
+    dp_count(&dp_child.area->counters, DP_COUNT_blank);
+    dp_reply_note(r, "blank");
+    return send_interim(r, task, &piece, dp_image_media_type(kind),
+                        say(lack, ", blank", r->pool));
+}
+
+static int answer_one(request_rec *r, const dp_task_t *task,
+                      const dp_lack_t *lack, dp_instead_e what)
+{
+    switch (what) {
+    case DP_INSTEAD_STALE:
+        return dp_answer_anyway(r, task, say(lack, "", r->pool));
+    case DP_INSTEAD_BLANK:
+        return answer_blank(r, task, lack);
+    case DP_INSTEAD_503:
+        break;
+    }
+    return DECLINED;
+}
+
+int dp_answer_instead(request_rec *r, const dp_task_t *task,
+                      const dp_lack_t *lack)
+{
+    const dp_instead_t *list = task->dir.on_timeout;
+    int n = lack->is_final ? 0 : list->n;
+    int status = DECLINED;
+    int i;
+
+    if (lack->is_failure) {
+        status = answer_one(r, task, lack, DP_INSTEAD_STALE);
+    }
+    for (i = 0; i < n && status == DECLINED; i++) {
+        status = answer_one(r, task, lack, list->what[i]);
+    }
+    if (status != DECLINED) {
+        return status;
+    }
+    dp_count(&dp_child.area->counters, lack->counter);
+    return dp_reply_failure(r, &task->dir, lack->status, lack->retry_after_sec,
+                            say(lack, "", r->pool));
+}

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DogpileOnTimeout: what a client gets whose tile doesn't come in time."""
+import pytest
+
+from pydogpile import client, picture, upstream as scripted, wms
+from pydogpile.scene import ALONE, location, settle
+from pydogpile.wait import until
+
+TILE = wms.tile(8, 133, 86)
+FULL = "DogpileAsync Off\nDogpileMaxBlocked 0\n"  # nobody may wait
+EXPIRED = ("DogpileExpire 0.2s jitter=0%", "DogpileStale 0", ALONE)
+
+
+def instead(words, *lines):
+    return location(f"DogpileOnTimeout {words}", *lines)
+
+
+def assert_interim(answer, detail, media_type="image/png"):
+    assert answer.status == 200, answer
+    assert answer.header("Cache-Control") == "no-store"
+    assert answer.header("Content-Type") == media_type
+    assert f'detail="{detail}"' in answer.header("Cache-Status")
+    assert answer.header("ETag") is answer.header("Expires") is None
+
+
+def assert_turned_away(answer):
+    assert answer.status == 503, answer
+    assert int(answer.header("Retry-After")) > 0
+    assert answer.header("Cache-Control") == "no-store"
+
+
+BLANKS = {
+    "transparent": ({"TRANSPARENT": "TRUE"}, (255, 255, 255, 0)),
+    "transparent-green": ({"TRANSPARENT": "TRUE", "BGCOLOR": "0x00ff10"},
+                          (0, 255, 16, 0)),
+    "white": ({}, (255, 255, 255, 255)),
+    "red": ({"TRANSPARENT": "FALSE", "BGCOLOR": "0xff0000"},
+            (255, 0, 0, 255)),
+    "jpeg": ({"format": "image/jpeg", "BGCOLOR": "0x0000ff"},
+             (0, 0, 254, 255)),
+    "png8": ({"format": "image/png; mode=8bit"}, (255, 255, 255, 255)),
+    "large": ({"size": 512}, (255, 255, 255, 255)),
+}
+
+
+@pytest.mark.parametrize("name", BLANKS)
+def test_blank_is_of_the_kind_that_was_asked_for(httpd, upstream, name):
+    """`blank` is an empty tile in the format, size and background of the
+    request, for nobody to keep; the flight goes on."""
+    asked, colour = BLANKS[name]
+    server = httpd(FULL + instead("blank", ALONE))
+    url = server.url(wms.tile(8, 133, 86, **asked))
+    upstream.hold()
+    answer = client.get(url)
+    kind = asked.get("format", "image/png").split(";")[0]
+    assert_interim(answer, "too many requests wait, blank", kind)
+    image = picture.decode(answer.body)
+    side = asked.get("size", 256)
+    assert image.size == (side, side)
+    assert set(image.convert("RGBA").getdata()) == {colour}
+    head = client.get(url, "HEAD")
+    assert head.header("Content-Length") == str(len(answer.body))
+    upstream.release()
+    settle(server, blank=2, shed=0, stored=1)
+    assert client.get(url).header("ETag")
+    assert upstream.count == 1
+
+
+def test_no_blank_for_formats_that_cannot_be_made(httpd, upstream):
+    """Of a GIF there is none: the next word counts."""
+    server = httpd(FULL + instead("blank 503"))
+    upstream.hold()
+    assert_turned_away(client.get(server.url(
+        wms.tile(8, 133, 86, format="image/gif"))))
+    server.allow_log("DP0601")  # the source draws none either
+
+
+def test_blank_off_grid(httpd, upstream):
+    """A map that is no tile has a blank of its own size."""
+    server = httpd(FULL + instead("blank"))
+    path = wms.getmap(wms.MERCATOR, (1, 2, 301, 102), 300, 100)
+    answer = client.get(server.url(path))
+    assert_interim(answer, "too many requests wait, blank")
+    assert picture.decode(answer.body).size == (300, 100)
+
+
+def test_patience_ends_with_the_list(httpd, upstream):
+    """After DogpileWaitTimeout, too, and the flight that was waited for brings
+    the tile to the next one."""
+    server = httpd(instead("blank 503", "DogpileWaitTimeout 1s"))
+    upstream.hold()
+    for answer in client.herd([server.url(TILE)], 5):
+        assert_interim(answer, "no answer in time, blank")
+    upstream.release()
+    settle(server, blank=5, fetches=1, stored=1)
+    assert client.get(server.url(TILE)).header("ETag")
+
+
+@pytest.mark.parametrize("words, expected", [
+    ("stale 503", "stale"), ("stale blank 503", "stale"), ("stale", "stale"),
+    ("blank stale", "blank"), ("503", "503"), ("blank", "blank")])
+def test_first_word_that_can_be_had(httpd, upstream, words, expected):
+    """Of an expired tile whose new one doesn't come in time."""
+    server = httpd(FULL + instead(words, *EXPIRED))
+    url = server.url(TILE)
+    upstream.hold()
+    client.get(url)  # nobody may wait for it, but it is fetched
+    upstream.release()
+    server.status.wait(lambda s: s["stored"] == 1)
+    upstream.hold()
+    answers = []
+
+    def has_expired():
+        answers.append(client.get(url))
+        return "fwd=stale" in answers[-1].header("Cache-Status")
+
+    until(has_expired, "it has expired")
+    upstream.release()
+    answer = answers[-1]
+    if expected == "503":
+        assert_turned_away(answer)
+    elif expected == "blank":
+        assert_interim(answer, "too many requests wait, blank")
+    else:
+        assert answer.status == 200 and answer.header("ETag"), answer
+        assert 'detail="too many requests wait"' in (
+            answer.header("Cache-Status"))
+
+
+def test_sick_source(httpd, upstream):
+    """While a source is down whoever has no stale tile gets the list's; its
+    end is the source's error. What a source that works can't draw stays an
+    error."""
+    server = httpd(location("DogpileOnTimeout blank 503")
+                   + location(path="/other"))
+    server.expect_log("DP0601")
+    upstream.always = scripted.service_exception()
+    assert client.get(server.url(TILE)).status == 502
+    upstream.always = scripted.status(503)
+    assert_interim(client.get(server.url(wms.tile(8, 1, 1))),
+                   "the source failed, blank")
+    assert_interim(client.get(server.url(wms.tile(8, 9, 9))),
+                   "the source failed, remembered, blank")
+    assert client.get(server.url(wms.tile(8, 1, 1, path="/other"))
+                      ).status == 502
+    settle(server, blank=2, failed=2, fetches=3)
