@@ -249,10 +249,11 @@ static apr_status_t settle(void *flights)
     return APR_SUCCESS;
 }
 
-/* It has landed and is about to be stored. */
+/* Another one's flight has landed and is about to be stored. */
 static int is_as_good_as_stored(const dp_wait_t *wait, dp_outcome_t *outcome)
 {
-    return dp_flight_outcome(wait->waiter, outcome)
+    return wait->join == DP_JOIN_WAITER
+           && dp_flight_outcome(wait->waiter, outcome)
            && outcome->kind == DP_OUTCOME_RECORD;
 }
 

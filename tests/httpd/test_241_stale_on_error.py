@@ -136,7 +136,8 @@ def test_sources_windows_go_before_the_directives(httpd, upstream, lines,
                                                   column):
     """stale-while-revalidate and stale-if-error replace DogpileStale and
     DogpileStaleOnError; must-revalidate and what implies it forbid both."""
-    server = httpd(location(ALONE, *lines))
+    # Each answer is of the source as it is then.
+    server = httpd(location(ALONE, "DogpileErrorExpire 0", *lines))
     server.expect_log("DP0601")
     for number, row in enumerate(WINDOWS):
         assert served(server, upstream, number, row[0]) == row[column], row[0]

@@ -11,7 +11,7 @@ from pydogpile import client, upstream as scripted, wms
 from pydogpile.scene import ALONE, backdate, location
 
 HOUR = 3600
-LINES = (ALONE, "DogpileExpire 1h jitter=0%")
+LINES = ("DogpileErrorExpire 0", ALONE, "DogpileExpire 1h jitter=0%")
 CONF = (location(*LINES) + location(*LINES, "DogpileStale 0", path="/wait")
         + location(*LINES, "DogpileStale 0", "DogpileWaitTimeout 300ms",
                    path="/soon"))
