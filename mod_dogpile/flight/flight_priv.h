@@ -46,6 +46,7 @@ typedef struct dp_held_t {
     int is_lost;   /* its lease ended while it was held */
     dogpile_id_t token;
     apr_time_t renew_at; /* while is_held */
+    apr_time_t until;    /* it is certain that nobody else has had it */
 } dp_held_t;
 
 /* A flight that this child leads or waits for. */

@@ -34,7 +34,8 @@ static const char *name_of(const dp_lock_t *lock)
 
 /* --- taking ------------------------------------------------------------ */
 
-static void took(dp_local_t *local, dp_hold_e which, const dogpile_id_t *token)
+static void took(dp_local_t *local, dp_hold_e which, const dogpile_id_t *token,
+                 apr_time_t asked)
 {
     dp_flights_t *flights = local->flights;
     const dp_lock_t *lock = &local->job->locks[which];
@@ -44,6 +45,7 @@ static void took(dp_local_t *local, dp_hold_e which, const dogpile_id_t *token)
     held->is_held = 1;
     held->is_lost = 0;
     held->token = *token;
+    held->until = asked + lock->locker->conf->lease_usec;
     held->renew_at = dp_local_now(local) + lock->locker->conf->lease_usec / 3;
     if (flights->is_lock_down) {
         flights->is_lock_down = 0;
@@ -152,15 +154,17 @@ dp_step_e dp_hold_take(dp_local_t *local, dp_hold_e which)
     dogpile_id_t token;
     apr_status_t rv;
     dp_step_e step = DP_STEP_GO_ON;
+    apr_time_t asked;
 
     if (!needs(local, which)) {
         return DP_STEP_GO_ON;
     }
     apr_pool_create(&scratch_pool, local->pool);
+    asked = dp_local_now(local);
     rv = lock->locker->provider->acquire(lock->locker, &lock->key, modes[which],
                                          &token, &holder, scratch_pool);
     if (rv == APR_SUCCESS) {
-        took(local, which, &token);
+        took(local, which, &token, asked);
     }
     else if (rv != APR_EEXIST) {
         step = without_locker(local, which, rv);
@@ -197,19 +201,24 @@ void dp_hold_renew(dp_local_t *local, dp_hold_e which, apr_pool_t *scratch_pool)
     dp_flights_t *flights = local->flights;
     const dp_lock_t *lock = &local->job->locks[which];
     dp_held_t *held = &local->held[which];
+    apr_time_t asked = dp_local_now(local);
     dogpile_id_t token;
+    apr_status_t rv;
 
     dp_flights_lock(flights);
     token = held->token;
     dp_flights_unlock(flights);
-    if (lock->locker->provider->renew(lock->locker, &lock->key, &token,
-                                      scratch_pool)
-        != APR_NOTFOUND) {
-        return;
-    }
-    /* Lost, unless it was given back meanwhile. */
+    rv = lock->locker->provider->renew(lock->locker, &lock->key, &token,
+                                       scratch_pool);
+    /* Unless it was given back meanwhile. */
     dp_flights_lock(flights);
-    if (held->is_held && dp_id_equal(&held->token, &token)) {
+    if (!held->is_held || !dp_id_equal(&held->token, &token)) {
+        rv = APR_EGENERAL;
+    }
+    if (rv == APR_SUCCESS) {
+        held->until = asked + lock->locker->conf->lease_usec;
+    }
+    else if (rv == APR_NOTFOUND) {
         held->is_held = 0;
         held->is_lost = 1;
         dp_count(flights->shared->counters, DP_COUNT_lock_lost);
@@ -225,16 +234,21 @@ void dp_hold_release(dp_local_t *local, dp_hold_e which,
     dp_flights_t *flights = local->flights;
     const dp_lock_t *lock = &local->job->locks[which];
     dp_held_t *held = &local->held[which];
+    apr_status_t rv;
     int had;
 
     dp_flights_lock(flights);
     had = held->is_held;
     held->is_held = 0; /* the keeper renews it no more */
     dp_flights_unlock(flights);
-    if (had
-        && lock->locker->provider->release(lock->locker, &lock->key,
-                                           &held->token, scratch_pool)
-               == APR_NOTFOUND) {
+    if (!had) {
+        return;
+    }
+    rv = lock->locker->provider->release(lock->locker, &lock->key, &held->token,
+                                         scratch_pool);
+    /* No answer for a whole lease: others may have had it. */
+    if (rv == APR_NOTFOUND
+        || (rv != APR_SUCCESS && dp_local_now(local) >= held->until)) {
         dp_count(flights->shared->counters, DP_COUNT_lock_lost);
         dp_flights_lock(flights);
         held->is_lost = 1;

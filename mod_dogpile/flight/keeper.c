@@ -98,10 +98,10 @@ static void probe(dp_local_t *local, apr_pool_t *scratch_pool)
 
     dp_flights_lock(flights);
     if (local->phase == DP_PHASE_WATCHING) {
-        if (!is_free) {
+        if (!is_free && local->probe_at != 0) { /* 0: told meanwhile */
             pause_longer_locked(local, dp_local_now(local));
         }
-        else if (!flights->is_stopping) {
+        else if (is_free && !flights->is_stopping) {
             dp_dispatch_locked(local); /* nothing to wait for any more */
         }
     }
@@ -229,6 +229,9 @@ static void give_up_locked(dp_flights_t *flights, apr_pool_t *scratch_pool)
 
     for (local = holder_locked(flights); local != NULL;
          local = holder_locked(flights)) {
+        /* From here on the data may change under the picture. */
+        local->held[DP_HOLD_SOURCE].is_lost |=
+            local->held[DP_HOLD_SOURCE].is_held;
         dp_local_use_locked(local);
         dp_flights_unlock(flights);
         dp_hold_release_all(local, scratch_pool);

@@ -110,11 +110,18 @@ static void bury_flight_locked(dp_table_t *table, uint32_t index, int slot,
 static void make_up_locked(dp_table_t *table, unsigned char *wake)
 {
     dp_flight_t *all = dp_flights(table);
+    uint64_t last = 0;
+    int has_last = 0;
     uint32_t i;
 
+    /* A source's neighbours in the table are often of the same one, and each
+     * grant goes over the whole of it. */
     for (i = 0; i < table->nflights; i++) {
-        if (all[i].state == DP_FLIGHT_AIRBORNE && all[i].line_number != 0) {
-            dp_grant_locked(table, all[i].source, wake);
+        if (all[i].state == DP_FLIGHT_AIRBORNE && all[i].line_number != 0
+            && (!has_last || all[i].source != last)) {
+            last = all[i].source;
+            has_last = 1;
+            dp_grant_locked(table, last, wake);
         }
     }
     for (i = 0; i < table->nslots; i++) {

@@ -47,6 +47,7 @@ struct dp_hot_t {
     apr_thread_mutex_t *mutex;
     const dp_clock_t *clock;
     apr_hash_t *index;
+    apr_pool_t *pool;      /* of the index */
     struct order_t *order; /* the most recently used first */
     apr_size_t bytes;
     apr_size_t bytes_max;
@@ -66,6 +67,7 @@ static apr_status_t empty(void *baton)
         next = APR_RING_NEXT(entry, link);
         apr_pool_destroy(entry->pool);
     }
+    apr_pool_destroy(hot->pool);
     return APR_SUCCESS;
 }
 
@@ -74,9 +76,17 @@ apr_status_t dp_hot_create(dp_hot_t **hot, apr_size_t bytes_max,
                            apr_pool_t *result_pool)
 {
     dp_hot_t *made = apr_pcalloc(result_pool, sizeof(*made));
+    apr_allocator_t *allocator;
+    apr_pool_t *pool;
 
+    /* The index grows while others use result_pool: it has a pool of its own,
+     * as long-lived. */
+    apr_allocator_create(&allocator);
+    apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
+    apr_allocator_owner_set(allocator, pool);
+    made->pool = pool;
     made->clock = clock;
-    made->index = apr_hash_make(result_pool);
+    made->index = apr_hash_make(pool);
     made->order = apr_palloc(result_pool, sizeof(*made->order));
     APR_RING_INIT(made->order, entry_t, link);
     made->bytes_max = bytes_max;
