@@ -156,6 +156,7 @@ static apr_int64_t expires_after(const dp_answer_fields_t *fields)
     apr_time_t expires = apr_date_parse_http(fields->expires);
     apr_time_t date =
         fields->date ? apr_date_parse_http(fields->date) : APR_DATE_BAD;
+    apr_int64_t seconds;
 
     if (expires == APR_DATE_BAD) {
         return 0;
@@ -163,7 +164,8 @@ static apr_int64_t expires_after(const dp_answer_fields_t *fields)
     if (date == APR_DATE_BAD) {
         date = apr_time_now();
     }
-    return expires > date ? apr_time_sec(expires - date) : 0;
+    seconds = expires > date ? apr_time_sec(expires - date) : 0;
+    return seconds < SECONDS_MAX ? seconds : SECONDS_MAX;
 }
 
 static apr_int64_t lifetime_of(const directives_t *directives,

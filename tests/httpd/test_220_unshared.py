@@ -117,3 +117,19 @@ def test_cross_origin_headers_are_kept(httpd, upstream):
         assert answer.header("Access-Control-Allow-Origin") == "*"
         assert answer.header("X-Rendered-By") == "unit 7"
         assert answer.header("X-Other") is None
+
+
+def test_kept_headers_have_bounds(httpd, upstream):
+    """A source can't make records grow: of very many or very long headers some
+    aren't kept, and the tile is served and stored all the same."""
+    server = httpd(location())
+    names = [f"Access-Control-{i}" for i in range(40)]
+    headers = {name: "x" for name in names}
+    headers["Access-Control-Long"] = "x" * 2000
+    upstream.always = lambda request: scripted.render(request, headers=headers)
+    first = client.get(server.url(TILE))
+    settle(server, stored=1)
+    for answer in (first, client.get(server.url(TILE))):
+        assert answer.status == 200
+        assert answer.header("Access-Control-Long") is None
+        assert sum(name in answer.headers for name in names) == 32
