@@ -30,6 +30,7 @@ CustomLog access.log dogpile "expr=%{QUERY_STRING} =~ /l-log/ && \
 DogpileMaxBlocked 12
 DogpileTileSizes 256 1280
 DogpileMetatile 1x1 buffer=0
+DogpileErrorExpire 0
 """ + scene.location() + scene.location("DogpileWaitTimeout 700ms",
                                         path="/hasty") + """
 <Location "/filtered">
