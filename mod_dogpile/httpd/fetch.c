@@ -202,7 +202,7 @@ static void produce(void *baton, apr_thread_t *thread, dp_catch_t *made,
 
     ask_source(&answer, task, known, thread, pool);
     fetch_ms = (uint32_t)apr_time_as_msec(apr_time_now() - created);
-    made->outcome.fetch_ms = fetch_ms; /* which parts tell, too */
+    made->outcome.fetch_ms = fetch_ms;           /* which parts tell, too */
     made->outcome.source_status = answer.status; /* of the parts, too */
     wrong =
         take_answer(made, task, known, &answer, created, early, &status, pool);
