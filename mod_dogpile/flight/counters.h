@@ -31,6 +31,7 @@
     X(store_errors, "metatiles not stored, as the store failed")               \
     X(failed, "requests answered with an error of the source")                 \
     X(remembered, "answered without a flight, as an earlier one had failed")   \
+    X(overzoomed, "answered with an enlarged part of another tile")            \
     X(blank, "answered with an empty picture, for the moment")                 \
     X(shed, "requests answered with 503: no room or no time to wait")          \
     X(lock_waits, "flights that met someone else's lock")                      \

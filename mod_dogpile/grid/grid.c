@@ -238,3 +238,25 @@ int dp_grid_find(const dp_grid_t *grid, const dp_bbox_t *bbox, int px,
     }
     return 0;
 }
+
+/* Numbers of columns and rows are exact up to rounding of this size. */
+#define NEST_TOLERANCE 1e-6
+
+int dp_grid_parent(const dp_grid_t *grid, const dp_cell_t *cell, int z,
+                   dp_cell_t *parent, dp_place_t *place)
+{
+    double side = span_of(grid, cell->z) / span_of(grid, z);
+    dp_bbox_t inner = dp_grid_cell_bbox(grid, cell);
+    dp_bbox_t outer;
+
+    parent->z = z;
+    parent->x = (uint32_t)((cell->x + 0.5) * side);
+    parent->y = (uint32_t)((cell->y + 0.5) * side);
+    outer = dp_grid_cell_bbox(grid, parent);
+    place->side = side;
+    place->x = (inner.minx - outer.minx) / span_of(grid, z);
+    place->y = (outer.maxy - inner.maxy) / span_of(grid, z);
+    return place->x >= -NEST_TOLERANCE && place->y >= -NEST_TOLERANCE
+           && place->x + side <= 1 + NEST_TOLERANCE
+           && place->y + side <= 1 + NEST_TOLERANCE;
+}

@@ -70,6 +70,20 @@ void dp_grid_size(const dp_grid_t *grid, int z, uint32_t *cols, uint32_t *rows);
 /* The rectangle of a cell. */
 dp_bbox_t dp_grid_cell_bbox(const dp_grid_t *grid, const dp_cell_t *cell);
 
+/* A square within a cell: from its top left corner, in parts of its side. */
+typedef struct dp_place_t {
+    double x;
+    double y;
+    double side;
+} dp_place_t;
+
+/*
+ * The cell of the lower level z in which a cell lies, and where. Returns 1, or
+ * 0 where it lies in several: the levels of a grid need not nest.
+ */
+int dp_grid_parent(const dp_grid_t *grid, const dp_cell_t *cell, int z,
+                   dp_cell_t *parent, dp_place_t *place);
+
 /*
  * Which cell `bbox` is when asked for in px by px pixels: each edge within
  * DP_GRID_TOLERANCE_PX of the cell's. Returns 1 and sets `cell`, or 0.

@@ -14,6 +14,7 @@ static int instead_of(const char *word)
 {
     static const char *const words[DP_INSTEAD_COUNT] = {
         [DP_INSTEAD_STALE] = "stale",
+        [DP_INSTEAD_OVERZOOM] = "overzoom",
         [DP_INSTEAD_BLANK] = "blank",
         [DP_INSTEAD_503] = "503",
     };
@@ -28,8 +29,8 @@ static int instead_of(const char *word)
 const char *dp_cmd_on_timeout(cmd_parms *cmd, void *dir, int argc,
                               char *const argv[])
 {
-    static const char allowed[] = "stale, blank and 503, each once, in the "
-                                  "order of preference, 503 last";
+    static const char allowed[] = "stale, overzoom, blank and 503, each "
+                                  "once, in the order of preference, 503 last";
     dp_instead_t *list = apr_pcalloc(cmd->pool, sizeof(*list));
     int seen = 0;
     int i;

@@ -54,6 +54,7 @@ typedef struct dp_headers_t {
 /* DogpileOnTimeout. */
 typedef enum dp_instead_e {
     DP_INSTEAD_STALE,
+    DP_INSTEAD_OVERZOOM,
     DP_INSTEAD_BLANK,
     DP_INSTEAD_503
 } dp_instead_e;

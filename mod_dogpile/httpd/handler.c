@@ -181,6 +181,28 @@ static int answer_from_store(request_rec *r, dp_task_t *task)
     return dp_reply_tile(r, &task->dir, record_of(&look), index, "hit", body);
 }
 
+const dp_record_t *dp_look_anyway(request_rec *r, const dp_task_t *task,
+                                  const unsigned char **bytes)
+{
+    look_t *look = apr_palloc(r->pool, sizeof(*look));
+    const dp_record_tile_t *tile;
+
+    if (!look_up(r, task, look)
+        || usable_until(task, record_of(look)) <= apr_time_now()) {
+        return NULL;
+    }
+    tile = &record_of(look)->tiles[dp_task_index(task)];
+    if (look->shared) {
+        *bytes = look->shared->bytes + tile->offset;
+        return &look->shared->record;
+    }
+    return dp_blob_bytes(bytes, &look->found.blob, tile->offset, tile->length,
+                         r->pool)
+                   == APR_SUCCESS
+               ? &look->found.record
+               : NULL;
+}
+
 int dp_answer_anyway(request_rec *r, const dp_task_t *task, const char *how)
 {
     int index = dp_task_index(task);

@@ -20,6 +20,9 @@
 
 #define WHITE 0xFFFFFFu
 
+/* Of 16 x 16 pixels of a tile of 256 one still sees where one is. */
+#define OVERZOOM_LEVELS 4
+
 static const char *say(const dp_lack_t *lack, const char *what,
                        apr_pool_t *pool)
 {
@@ -27,14 +30,20 @@ static const char *say(const dp_lack_t *lack, const char *what,
                         what);
 }
 
-/* A picture for the moment. */
+/* A picture for the moment; with what the record of its source keeps, where it
+ * has one. */
 static int send_interim(request_rec *r, const dp_task_t *task,
                         const dp_piece_t *piece, const char *media_type,
-                        const char *how)
+                        const dp_record_t *record, const char *how)
 {
     apr_bucket_alloc_t *list = r->connection->bucket_alloc;
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, list);
+    int i;
 
+    for (i = 0; record != NULL && i < record->nheaders; i++) {
+        apr_table_addn(r->headers_out, record->headers[i].name,
+                       record->headers[i].value);
+    }
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     if (task->dir.says_status) {
         apr_table_setn(r->err_headers_out, "Cache-Status",
@@ -59,6 +68,8 @@ static void asked_size(const dp_request_t *request, int *width, int *height)
     *height = request->tile_px > 0 ? request->tile_px : request->height_px;
 }
 
+/* --- blank ------------------------------------------------------------- */
+
 static int answer_blank(request_rec *r, const dp_task_t *task,
                         const dp_lack_t *lack)
 {
@@ -79,9 +90,83 @@ static int answer_blank(request_rec *r, const dp_task_t *task,
     }
     dp_count(&dp_child.area->counters, DP_COUNT_blank);
     dp_reply_note(r, "blank");
-    return send_interim(r, task, &piece, dp_image_media_type(kind),
+    return send_interim(r, task, &piece, dp_image_media_type(kind), NULL,
                         say(lack, ", blank", r->pool));
 }
+
+/* --- overzoom ---------------------------------------------------------- */
+
+/* The task of the tile of a lower level in which this one lies. Returns 0
+ * where there is none. */
+static int make_parent(dp_task_t *parent, const dp_task_t *task, int z,
+                       dp_part_t *part, apr_pool_t *pool)
+{
+    const dp_request_t *request = &task->request;
+    int px = request->tile_px;
+    dp_place_t place;
+    dp_cell_t cell;
+
+    if (!dp_grid_parent(request->grid, &request->cell, z, &cell, &place)) {
+        return 0;
+    }
+    *parent = *task;
+    parent->request.cell = cell;
+    dp_metatile_of(&parent->request.metatile, request->grid, &cell,
+                   &request->metatile.rule, px);
+    dp_key_make(&parent->key, &parent->request, task->source_name,
+                dp_global->lock_namespace, pool);
+    part->x = place.x * px;
+    part->y = place.y * px;
+    part->side = place.side * px;
+    return 1;
+}
+
+static int answer_enlarged(request_rec *r, const dp_task_t *task,
+                           const dp_lack_t *lack, int z)
+{
+    const unsigned char *bytes;
+    const dp_record_t *record;
+    const char *why;
+    dp_piece_t piece;
+    dp_task_t parent;
+    dp_part_t part;
+
+    if (!make_parent(&parent, task, z, &part, r->pool)) {
+        return DECLINED;
+    }
+    record = dp_look_anyway(r, &parent, &bytes);
+    if (record == NULL
+        || dp_image_enlarge(&piece, bytes,
+                            record->tiles[dp_task_index(&parent)].length,
+                            task->request.tile_px, &part, &why, r->pool)
+               != APR_SUCCESS) {
+        return DECLINED;
+    }
+    dp_count(&dp_child.area->counters, DP_COUNT_overzoomed);
+    dp_reply_note(r, "overzoom");
+    return send_interim(r, task, &piece, record->media_type, record,
+                        say(lack, ", overzoom", r->pool));
+}
+
+/* Of the nearest level that has it. */
+static int answer_overzoom(request_rec *r, const dp_task_t *task,
+                           const dp_lack_t *lack)
+{
+    int status = DECLINED;
+    int up;
+
+    if (task->store == NULL) {
+        return DECLINED;
+    }
+    for (up = 1; up <= OVERZOOM_LEVELS && up <= task->request.cell.z
+                 && status == DECLINED;
+         up++) {
+        status = answer_enlarged(r, task, lack, task->request.cell.z - up);
+    }
+    return status;
+}
+
+/* --- the list ---------------------------------------------------------- */
 
 static int answer_one(request_rec *r, const dp_task_t *task,
                       const dp_lack_t *lack, dp_instead_e what)
@@ -89,6 +174,8 @@ static int answer_one(request_rec *r, const dp_task_t *task,
     switch (what) {
     case DP_INSTEAD_STALE:
         return dp_answer_anyway(r, task, say(lack, "", r->pool));
+    case DP_INSTEAD_OVERZOOM:
+        return answer_overzoom(r, task, lack);
     case DP_INSTEAD_BLANK:
         return answer_blank(r, task, lack);
     case DP_INSTEAD_503:

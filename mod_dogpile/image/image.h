@@ -53,6 +53,22 @@ apr_status_t dp_image_blank(dp_piece_t *piece, dp_image_kind_e kind, int width,
                             int height, unsigned int rgb, int is_transparent,
                             apr_pool_t *result_pool);
 
+/* A square of a picture, whole pixels or not, from its top left corner. */
+typedef struct dp_part_t {
+    double x;
+    double y;
+    double side; /* more than 0, at most the picture's */
+} dp_part_t;
+
+/*
+ * A part of a square PNG or JPEG of px by px pixels, enlarged to px by px by
+ * repeating pixels. What reaches over an edge repeats the edge. The results
+ * are those of dp_split_open().
+ */
+apr_status_t dp_image_enlarge(dp_piece_t *piece, const void *bytes,
+                              apr_size_t size, int px, const dp_part_t *part,
+                              const char **why, apr_pool_t *result_pool);
+
 /* A picture that has been decoded and waits to be cut. */
 typedef struct dp_split_t dp_split_t;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of this room share: one codec a format, each of two
+ * What the files of this room share: one codec a format, each of three
  * functions. dp_split_open() has looked at the header already, so a codec is
  * only called for a complete file of its kind, of the expected size, with
  * windows that lie inside the picture.
@@ -20,6 +20,10 @@ typedef struct dp_codec_t {
     /* Encode one window, on any thread. */
     apr_status_t (*piece)(dp_piece_t *piece, dp_split_t *split,
                           const dp_window_t *window, apr_pool_t *pool);
+    /* Replace each pixel x, y by that of columns[x], rows[y]; of a split that
+     * is decoded (jpeg_priv.h) and has one user. APR_SUCCESS or APR_ENOMEM. */
+    apr_status_t (*resample)(dp_split_t *split, const int *columns,
+                             const int *rows);
 } dp_codec_t;
 
 extern const dp_codec_t dp_png_codec;

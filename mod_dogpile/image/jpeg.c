@@ -198,4 +198,4 @@ static apr_status_t cut_jpeg(dp_piece_t *piece, dp_split_t *split,
     return dp_jpeg_write(piece, split->picture, window, &why, pool);
 }
 
-const dp_codec_t dp_jpeg_codec = {open_jpeg, cut_jpeg};
+const dp_codec_t dp_jpeg_codec = {open_jpeg, cut_jpeg, dp_jpeg_resample};

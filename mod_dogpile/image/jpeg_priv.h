@@ -67,6 +67,10 @@ void dp_jpeg_read_pixels(dp_jpeg_t *jpeg);
 void dp_jpeg_recode(dp_jpeg_tile_t *tile, dp_jpeg_t *jpeg,
                     const dp_window_t *window);
 
+/* A codec's resample(), of such a picture. */
+apr_status_t dp_jpeg_resample(dp_split_t *split, const int *columns,
+                              const int *rows);
+
 /* The source's colour profile, where it has one: after the start of a tile's
  * compression, before its pixels. */
 void dp_jpeg_write_profile(dp_jpeg_tile_t *tile, const dp_jpeg_t *jpeg);

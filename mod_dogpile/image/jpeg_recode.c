@@ -11,6 +11,7 @@
 #include "image/jpeg_priv.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* To the end marker, so that what is broken there is refused as well. Not
  * jpeg_finish_decompress(), which forgets what tiles need. */
@@ -46,6 +47,33 @@ void dp_jpeg_read_pixels(dp_jpeg_t *jpeg)
         jpeg_read_scanlines(in, &row, 1);
     }
     read_to_end(jpeg);
+}
+
+apr_status_t dp_jpeg_resample(dp_split_t *split, const int *columns,
+                              const int *rows)
+{
+    dp_jpeg_t *jpeg = split->picture;
+    apr_size_t bytes = (apr_size_t)jpeg->in.num_components;
+    unsigned char *to = malloc(jpeg->row_bytes * (apr_size_t)split->height);
+    int x;
+    int y;
+
+    if (to == NULL || jpeg->pixels == NULL) {
+        free(to);
+        return APR_ENOMEM;
+    }
+    for (y = 0; y < split->height; y++) {
+        const unsigned char *from =
+            jpeg->pixels + (apr_size_t)rows[y] * jpeg->row_bytes;
+
+        for (x = 0; x < split->width; x++) {
+            memcpy(to + (apr_size_t)y * jpeg->row_bytes + (apr_size_t)x * bytes,
+                   from + (apr_size_t)columns[x] * bytes, bytes);
+        }
+    }
+    free(jpeg->pixels);
+    jpeg->pixels = to;
+    return APR_SUCCESS;
 }
 
 void dp_jpeg_recode(dp_jpeg_tile_t *tile, dp_jpeg_t *jpeg,

@@ -15,6 +15,7 @@
 
 #include <apr_thread_mutex.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* More threads than that encode one picture with encoders made for once. */
 #define IDLE_MAX 8
@@ -109,4 +110,54 @@ static apr_status_t cut_png(dp_piece_t *piece, dp_split_t *split,
     return status;
 }
 
-const dp_codec_t dp_png_codec = {open_png, cut_png};
+/* PNG 7.2: pixels of less than a byte begin at its high end. */
+static void copy_pixel(unsigned char *to, int x, const unsigned char *from,
+                       int at, int bits)
+{
+    int shift = 8 - bits - x * bits % 8;
+    unsigned int mask = (1u << bits) - 1;
+    unsigned int pixel =
+        (unsigned int)from[at * bits / 8] >> (8 - bits - at * bits % 8) & mask;
+
+    to[x * bits / 8] =
+        (unsigned char)((to[x * bits / 8] & ~(mask << shift)) | pixel << shift);
+}
+
+static void resample_row(unsigned char *to, const unsigned char *from,
+                         const int *columns, int width, int bits)
+{
+    apr_size_t bytes = (apr_size_t)bits / 8;
+    int x;
+
+    for (x = 0; x < width; x++) {
+        if (bits < 8) {
+            copy_pixel(to, x, from, columns[x], bits);
+        }
+        else {
+            memcpy(to + (apr_size_t)x * bytes,
+                   from + (apr_size_t)columns[x] * bytes, bytes);
+        }
+    }
+}
+
+static apr_status_t resample_png(dp_split_t *split, const int *columns,
+                                 const int *rows)
+{
+    picture_t *picture = split->picture;
+    dp_png_t to = picture->png;
+    int y;
+
+    to.rows = calloc((apr_size_t)to.height, 1 + to.row_bytes);
+    if (to.rows == NULL) {
+        return APR_ENOMEM;
+    }
+    for (y = 0; y < to.height; y++) {
+        resample_row(dp_png_row(&to, y), dp_png_row(&picture->png, rows[y]),
+                     columns, split->width, to.pixel_bits);
+    }
+    free(picture->png.rows);
+    picture->png.rows = to.rows;
+    return APR_SUCCESS;
+}
+
+const dp_codec_t dp_png_codec = {open_png, cut_png, resample_png};

@@ -144,3 +144,83 @@ def test_sick_source(httpd, upstream):
     assert client.get(server.url(wms.tile(8, 1, 1, path="/other"))
                       ).status == 502
     settle(server, blank=2, failed=2, fetches=3)
+
+
+def warm(server, upstream, cell, levels=1, **asked):
+    """A stored tile some levels above `cell`, and the part of it where the
+    cell lies, enlarged by somebody else."""
+    z, x, y = cell
+    upstream.release()
+    url = server.url(wms.tile(z - levels, x >> levels, y >> levels, **asked))
+    client.get(url)
+    server.status.wait(lambda s: s["stored"] == 1)
+    image = picture.decode(client.get(url).body)
+    side = 256 >> levels
+    left, top = x % (1 << levels) * side, y % (1 << levels) * side
+    upstream.hold()
+    return image.crop((left, top, left + side, top + side)).resize(
+        (256, 256), picture.Image.Resampling.NEAREST)
+
+
+OVERZOOM = FULL + instead("stale overzoom 503", ALONE,
+                          "DogpileKeepHeader X-Rendered-By")
+
+
+@pytest.mark.parametrize("layers", ["rgb", "rgba", "palette", "grey"])
+@pytest.mark.parametrize("levels", [1, 2, 4])
+def test_overzoom(httpd, upstream, layers, levels):
+    """`overzoom` is the part of the tile of a level above, up to 4 of them,
+    pixel for pixel, with the headers that go with it."""
+    server = httpd(OVERZOOM)
+    upstream.always = lambda request: scripted.render(
+        request, headers={"Access-Control-Allow-Origin": "*"})
+    cell = (9, 267, 173)
+    part = warm(server, upstream, cell, levels, layers=layers)
+    answer = client.get(server.url(wms.tile(*cell, layers=layers)))
+    assert_interim(answer, "too many requests wait, overzoom")
+    image = picture.decode(answer.body)
+    assert picture.same(image, part)
+    assert image.mode == part.mode
+    assert answer.header("Access-Control-Allow-Origin") == "*"
+    assert server.status["overzoomed"] == 1
+
+
+def test_overzoom_of_jpeg(httpd, upstream):
+    """A JPEG is enlarged, too, and looks as it should."""
+    server = httpd(OVERZOOM)
+    cell = (9, 267, 173)
+    part = warm(server, upstream, cell, 2, format="image/jpeg", layers="blank")
+    answer = client.get(server.url(
+        wms.tile(*cell, format="image/jpeg", layers="blank")))
+    assert_interim(answer, "too many requests wait, overzoom", "image/jpeg")
+    pixels = picture.decode(answer.body).getpixel((128, 128))
+    assert all(abs(a - b) <= 3 for a, b in
+               zip(pixels, part.convert("RGB").getpixel((128, 128))))
+
+
+def test_overzoom_of_metatiles(httpd, upstream):
+    """The tile above may be any of its metatile."""
+    server = httpd(FULL + instead("overzoom 503"))
+    cell = (9, 267, 173)
+    part = warm(server, upstream, cell)
+    answer = client.get(server.url(wms.tile(*cell)))
+    assert picture.same(picture.decode(answer.body), part)
+
+
+@pytest.mark.parametrize("levels, asked", [
+    (5, {}), (1, {"layers": "other"}), (1, {"styles": "night"})])
+def test_nothing_to_overzoom(httpd, upstream, levels, asked):
+    """Five levels are too many, and another map is another map."""
+    server = httpd(OVERZOOM)
+    cell = (9, 267, 173)
+    warm(server, upstream, cell, levels)
+    assert_turned_away(client.get(server.url(wms.tile(*cell, **asked))))
+    assert_turned_away(client.get(server.url(wms.tile(0, 0, 0))))
+
+
+def test_overzoom_is_off_unless_asked_for(httpd, upstream):
+    """By default nothing is made up."""
+    server = httpd(FULL + location(ALONE))
+    cell = (9, 267, 173)
+    warm(server, upstream, cell)
+    assert_turned_away(client.get(server.url(wms.tile(*cell))))

@@ -339,7 +339,58 @@ START_TEST(grids_that_are_none_are_refused)
 }
 END_TEST
 
-UNIT_MAIN("grid/grid", known_grids_have_the_numbers_of_the_registry,
+START_TEST(a_cell_lies_in_one_of_each_lower_level_where_levels_nest)
+{
+    const dp_cell_t cell = {8, 133, 86};
+    dp_place_t place;
+    dp_cell_t parent;
+    int up;
+
+    for (up = 1; up <= 8; up++) {
+        ck_assert(dp_grid_parent(mercator(), &cell, 8 - up, &parent, &place));
+        ck_assert_int_eq(parent.z, 8 - up);
+        ck_assert_uint_eq(parent.x, 133u >> up);
+        ck_assert_uint_eq(parent.y, 86u >> up);
+        ck_assert_double_eq_tol(place.side, 1.0 / (1 << up), 1e-12);
+        ck_assert_double_eq_tol(place.x, (133 % (1 << up)) * place.side, 1e-6);
+        ck_assert_double_eq_tol(place.y, (86 % (1 << up)) * place.side, 1e-6);
+    }
+}
+END_TEST
+
+START_TEST(where_rows_count_from_below_places_dont)
+{
+    const dp_cell_t cell = {16, 1, 1}; /* 250 in 500 */
+    const dp_cell_t lowest = {16, 0, 0};
+    dp_place_t place;
+    dp_cell_t parent;
+
+    ck_assert(dp_grid_parent(&swiss_from_south, &cell, 15, &parent, &place));
+    ck_assert_uint_eq(parent.y, 0);
+    ck_assert_double_eq_tol(place.x, 0.5, 1e-9);
+    ck_assert_double_eq_tol(place.y, 0, 1e-9);
+    ck_assert(dp_grid_parent(&swiss_from_south, &lowest, 15, &parent, &place));
+    ck_assert_double_eq_tol(place.y, 0.5, 1e-9);
+}
+END_TEST
+
+START_TEST(where_levels_dont_nest_some_cells_have_no_parent)
+{
+    const dp_cell_t first = {19, 0, 0}; /* 20 in 50 */
+    const dp_cell_t third = {19, 2, 0};
+    dp_place_t place;
+    dp_cell_t parent;
+
+    ck_assert(dp_grid_parent(&swiss, &first, 18, &parent, &place));
+    ck_assert_double_eq_tol(place.side, 0.4, 1e-12);
+    ck_assert(!dp_grid_parent(&swiss, &third, 18, &parent, &place));
+}
+END_TEST
+
+UNIT_MAIN("grid/grid", a_cell_lies_in_one_of_each_lower_level_where_levels_nest,
+          where_rows_count_from_below_places_dont,
+          where_levels_dont_nest_some_cells_have_no_parent,
+          known_grids_have_the_numbers_of_the_registry,
           reference_systems_are_found_in_any_case,
           cells_have_the_rectangles_of_the_standard,
           neighbours_share_their_edge_to_the_last_bit,
