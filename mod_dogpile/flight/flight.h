@@ -84,6 +84,9 @@ typedef struct dp_work_t {
     /* Step f, over the version `base`. */
     void (*keep)(void *baton, const dp_catch_t *made, const dogpile_id_t *base,
                  apr_pool_t *pool);
+    /* Whether a lock is held by this httpd. */
+    int (*is_own)(void *baton, const dogpile_holder_t *holder,
+                  apr_pool_t *pool);
 } dp_work_t;
 
 /* The locks of a flight, in the order in which it takes them. */
@@ -103,6 +106,7 @@ typedef struct dp_lock_t {
  * wants it. */
 typedef struct dp_job_t {
     dp_lock_t locks[DP_HOLD_COUNT];
+    dp_lock_t down_lock;  /* who tries the source while it is down */
     int fails_open;       /* go on where no locker answers */
     dp_subject_t subject; /* under which its outcome is remembered */
     int upstream_limit;   /* fetches of the source at once */

@@ -68,6 +68,7 @@ struct dp_local_t {
     apr_time_t probe_at;            /* while watching: when to look */
     apr_interval_time_t pause_usec; /* 0 until it has had to watch */
     apr_time_t fetch_until;         /* while fetching, else 0 */
+    int is_source_back;             /* it was down before this flight */
     int is_learned;                 /* that the source works */
     apr_size_t part_bytes; /* of parts laid down; the producing threads' */
 };
@@ -226,6 +227,13 @@ int dp_hold_is_free(dp_local_t *local, apr_pool_t *scratch_pool);
 void dp_hold_release(dp_local_t *local, dp_hold_e which,
                      apr_pool_t *scratch_pool);
 void dp_hold_release_all(dp_local_t *local, apr_pool_t *scratch_pool);
+
+/* Of all hosts one tries a source that is down. Returns 1 where it is this
+ * one: it has the lock now, until its lease ends, or had it before. */
+int dp_hold_down(dp_local_t *local);
+
+/* The source works: nobody need wait for whoever has that lock. */
+void dp_hold_end_down(dp_local_t *local);
 
 /* --- keeper.c --- */
 

@@ -264,3 +264,40 @@ void dp_hold_release_all(dp_local_t *local, apr_pool_t *scratch_pool)
         dp_hold_release(local, (dp_hold_e)which, scratch_pool);
     }
 }
+
+/* --- a source that is down --------------------------------------------- */
+
+/* It isn't given back: who tries a source, and fails, does so for all hosts
+ * until its lease is over. */
+int dp_hold_down(dp_local_t *local)
+{
+    const dp_job_t *job = local->job;
+    const dp_lock_t *lock = &job->down_lock;
+    apr_pool_t *scratch_pool;
+    dogpile_holder_t holder;
+    dogpile_id_t token;
+    int is_ours = 1;
+
+    if (lock->locker == NULL) {
+        return 1;
+    }
+    apr_pool_create(&scratch_pool, local->pool);
+    if (lock->locker->provider->acquire(lock->locker, &lock->key,
+                                        DOGPILE_EXCLUSIVE, &token, &holder,
+                                        scratch_pool)
+        == APR_EEXIST) {
+        is_ours = job->work->is_own(job->baton, &holder, scratch_pool);
+    }
+    apr_pool_destroy(scratch_pool);
+    return is_ours;
+}
+
+void dp_hold_end_down(dp_local_t *local)
+{
+    const dp_lock_t *lock = &local->job->down_lock;
+
+    if (lock->locker != NULL) {
+        lock->locker->provider->break_lock(lock->locker, &lock->key,
+                                           local->pool);
+    }
+}

@@ -107,14 +107,17 @@ static dp_step_e take_place(dp_local_t *local)
 static dp_step_e may_ask(dp_local_t *local)
 {
     const dp_job_t *job = local->job;
+    dp_recall_t *recall = local->flights->shared->recall;
     dp_outcome_t remembered;
     int is_trial;
 
-    if (dp_recall_ask(local->flights->shared->recall, &job->subject,
-                      dp_local_now(local),
+    if (dp_recall_ask(recall, &job->subject, dp_local_now(local),
                       job->fetch_timeout_usec + TRIAL_MARGIN_USEC, &remembered,
                       &is_trial)) {
-        return DP_STEP_GO_ON;
+        if (!is_trial || dp_hold_down(local)) {
+            return DP_STEP_GO_ON;
+        }
+        dp_recall_wait(recall, &job->subject, dp_local_now(local), &remembered);
     }
     dp_local_land(local, &remembered);
     return DP_STEP_DONE;
@@ -133,6 +136,7 @@ void dp_learn(dp_local_t *local, dp_outcome_t *outcome)
                subject->source_name, outcome->retry_after_sec);
         break;
     case DP_NEWS_UP:
+        __atomic_store_n(&local->is_source_back, 1, __ATOMIC_RELAXED);
         dp_log(flights->conf->log, DOGPILE_LOG_NOTICE, 507, APR_SUCCESS,
                "source %s works again", subject->source_name);
         break;
@@ -184,6 +188,9 @@ static void fetch(dp_local_t *local, apr_thread_t *thread,
     land(local, &made);
     dp_leave_place(local);
     dp_hold_release(local, DP_HOLD_SOURCE, local->pool);
+    if (local->is_source_back) {
+        dp_hold_end_down(local);
+    }
     /* Even where the flight was given up at its deadline: the next request
      * finds a late metatile in the store. Not where the data may have changed
      * in the middle of the picture. */

@@ -232,8 +232,18 @@ static void keep(void *baton, const dp_catch_t *made, const dogpile_id_t *base,
              rv == APR_SUCCESS ? DP_COUNT_stored : DP_COUNT_store_errors);
 }
 
+static int is_own(void *baton, const dogpile_holder_t *holder, apr_pool_t *pool)
+{
+    const dp_task_t *task = baton;
+    const char *host = dp_task_locker(task)->conf.host;
+
+    return strcmp(holder->host, host ? host : dp_lock_this_host(pool)) == 0
+           && dp_table_find_slot(dp_child.shared->table, holder->pid) >= 0;
+}
+
 const dp_work_t dp_fetch_work = {
     .look = look,
     .produce = produce,
     .keep = keep,
+    .is_own = is_own,
 };

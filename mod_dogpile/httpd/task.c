@@ -17,6 +17,9 @@
 /* A client that reloads is content with what isn't older. */
 #define RELOAD_USEC apr_time_from_sec(5)
 
+/* Of the locks of sources that are down. */
+#define DOWN "down"
+
 /* What the client asked is in the first request of a chain of redirects: a
  * later one may have been rewritten to another path, with a hidden map=. */
 static const request_rec *first_of(const request_rec *r)
@@ -109,14 +112,34 @@ void dp_task_read(dp_task_t *task, request_rec *r, const dp_dir_t *resolved)
     read_query(task, r->pool);
 }
 
+const dp_locker_def_t *dp_task_locker(const dp_task_t *task)
+{
+    const dp_locker_ref_t *ref = task->dir.locker;
+
+    return ref ? ref->def : task->dir.store->default_locker;
+}
+
+/* No name that people write has a zero byte, so none is the same. */
+static void set_down_lock(dp_lock_t *lock, const dp_task_t *task,
+                          apr_pool_t *pool)
+{
+    apr_size_t length = strlen(task->source_name);
+    char *name = apr_palloc(pool, sizeof(DOWN) + length);
+
+    memcpy(name, DOWN, sizeof(DOWN));
+    memcpy(name + sizeof(DOWN), task->source_name, length);
+    dp_lock_named(&lock->key, dp_global->lock_namespace, name,
+                  sizeof(DOWN) + length, pool);
+    lock->key.label = apr_pstrcat(pool, DOWN " ", task->source_name, NULL);
+    lock->locker = dp_task_locker(task)->locker;
+}
+
 dp_job_t *dp_task_job(void *baton, apr_pool_t *flight_pool)
 {
     const dp_task_t *request_task = baton;
     dp_task_t *task = apr_pmemdup(flight_pool, request_task, sizeof(*task));
     dp_job_t *job = apr_pcalloc(flight_pool, sizeof(*job));
-    const dp_locker_ref_t *ref = task->dir.locker;
-    const dp_locker_def_t *def =
-        ref ? ref->def : task->dir.store->default_locker;
+    const dp_locker_def_t *def = dp_task_locker(task);
     int fetchers = dp_global->fetch_threads;
     dp_lock_t *lock = &job->locks[DP_HOLD_METATILE];
 
@@ -144,6 +167,7 @@ dp_job_t *dp_task_job(void *baton, apr_pool_t *flight_pool)
     job->subject.source = dp_task_source(task);
     job->subject.source_name = task->source_name;
     job->subject.error_usec = task->dir.error_usec;
+    set_down_lock(&job->down_lock, task, flight_pool);
     job->fails_open = dp_global->fails_open;
     job->upstream_limit = task->dir.upstream_limit;
     if (fetchers > 1 && job->upstream_limit > fetchers / 2) {

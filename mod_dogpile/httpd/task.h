@@ -44,6 +44,9 @@ uint64_t dp_task_source(const dp_task_t *task);
 /* A dp_make_job_fn whose baton is the request's task. */
 dp_job_t *dp_task_job(void *task, apr_pool_t *flight_pool);
 
+/* The locker of the task's flight. */
+const dp_locker_def_t *dp_task_locker(const dp_task_t *task);
+
 /* Which tile of the record is the request's. */
 int dp_task_index(const dp_task_t *task);
 

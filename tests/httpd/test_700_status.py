@@ -25,7 +25,8 @@ COUNTERS = {
     "takeovers", "found", "fetches", "fetch_errors", "stored",
     "store_refused", "store_errors", "failed", "shed", "lock_waits",
     "lock_unavailable", "lock_lost", "lock_takeovers", "lock_foreign",
-    "passed", "denied",
+    "passed", "denied", "retries", "remembered", "overzoomed", "blank",
+    "passed_at_once",
 }
 REASONS = {
     "method", "authorization", "request", "param", "duplicate", "crs",

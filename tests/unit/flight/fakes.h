@@ -49,6 +49,7 @@ typedef struct fake_lock_t {
     int releases;
     int renews;
     int probes;
+    int breaks;
 } fake_lock_t;
 
 typedef struct fake_t {
@@ -226,6 +227,21 @@ fake_probe(dogpile_locker_t *locker, const dogpile_lock_key_t *key,
     return rv;
 }
 
+static inline apr_status_t fake_break(dogpile_locker_t *locker,
+                                      const dogpile_lock_key_t *key,
+                                      apr_pool_t *scratch_pool)
+{
+    fake_lock_t *lock = lock_of(locker);
+
+    (void)key;
+    (void)scratch_pool;
+    pthread_mutex_lock(&fake.mutex);
+    lock->breaks++;
+    lock->state = LOCK_FREE;
+    pthread_mutex_unlock(&fake.mutex);
+    return APR_SUCCESS;
+}
+
 static const dogpile_locker_provider_t fake_provider = {
     .version = DOGPILE_LOCKER_VERSION,
     .type = "fake",
@@ -233,6 +249,7 @@ static const dogpile_locker_provider_t fake_provider = {
     .renew = fake_renew,
     .release = fake_release,
     .probe = fake_probe,
+    .break_lock = fake_break,
 };
 
 static const dogpile_locker_conf_t fake_locker_conf = {
@@ -345,10 +362,21 @@ static inline void fake_keep(void *baton, const dp_catch_t *made,
     pthread_mutex_unlock(&fake.mutex);
 }
 
+/* A lock that this httpd has taken. */
+static inline int fake_is_own(void *baton, const dogpile_holder_t *holder,
+                              apr_pool_t *pool)
+{
+    (void)baton;
+    (void)holder;
+    (void)pool;
+    return FAKE(source_lock.state) == LOCK_MINE;
+}
+
 static const dp_work_t fake_work = {
     .look = fake_look,
     .produce = fake_produce,
     .keep = fake_keep,
+    .is_own = fake_is_own,
 };
 
 #endif

@@ -41,6 +41,7 @@ typedef struct want_t {
     int part; /* 0: the whole; else one more than its index */
     dogpile_locker_t *locker;
     dogpile_locker_t *source_locker;
+    dogpile_locker_t *down_locker;
     int limit;
     apr_interval_time_t error_usec;
 } want_t;
@@ -70,6 +71,7 @@ static inline dp_job_t *make_job(void *baton, apr_pool_t *flight_pool)
     memset(&job->locks[DP_HOLD_SOURCE].key.digest, 9, sizeof(dogpile_digest_t));
     apr_pool_cleanup_register(flight_pool, NULL, end_job,
                               apr_pool_cleanup_null);
+    job->down_lock.locker = wish->down_locker;
     memset(&job->subject.key, wish->key + 1, sizeof(job->subject.key));
     job->subject.source = 7;
     job->subject.source_name = "fake";

@@ -177,7 +177,92 @@ START_TEST(an_answer_that_must_not_be_shared_is_remembered)
 }
 END_TEST
 
+/* --- several hosts: the lock is fake_source_locker's -------------------- */
+
+static dp_waiter_t *join_shared(int key)
+{
+    want_t want = {.key = key,
+                   .limit = 9,
+                   .error_usec = PERIOD,
+                   .down_locker = &fake_source_locker};
+    dp_waiter_t *waiter;
+
+    open_gate(key);
+    MUST(join_as(flights, &want, &waiter) != DP_JOIN_FULL);
+    return waiter;
+}
+
+START_TEST(only_a_source_that_is_down_costs_a_look_at_its_lock)
+{
+    dp_waiter_t *waiter;
+
+    set_up(DP_BLAME_SOURCE);
+    fake_set(&fake.fails, 0);
+    waiter = join_shared(0);
+    ck_assert(wait_long(waiter));
+    dp_flight_leave(waiter);
+    fake_set(&fake.fails, 1);
+    ck_assert(!land_failed(join_shared(1)));
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(source_lock.acquires), 0);
+    ck_assert_int_eq(FAKE(source_lock.breaks), 0);
+}
+END_TEST
+
+START_TEST(who_tries_keeps_the_lock_until_the_source_works)
+{
+    dp_waiter_t *waiter;
+
+    set_up(DP_BLAME_SOURCE);
+    ck_assert(!land_failed(join_shared(0)));
+    advance(flights, PERIOD);
+    ck_assert(!land_failed(join_shared(1)));
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(source_lock.state), LOCK_MINE);
+    ck_assert_int_eq(FAKE(source_lock.releases), 0);
+    advance(flights, 2 * PERIOD);
+    fake_set(&fake.fails, 0);
+    waiter = join_shared(2); /* it is ours, still */
+    ck_assert(wait_long(waiter));
+    expect_record(waiter, 2);
+    dp_flight_leave(waiter);
+    expect_nothing_left(flights);
+    ck_assert_int_eq(FAKE(source_lock.acquires), 2);
+    ck_assert_int_eq(FAKE(source_lock.breaks), 1);
+    ck_assert_int_eq(FAKE(produces), 3);
+}
+END_TEST
+
+START_TEST(while_another_host_tries_nobody_here_does)
+{
+    dp_waiter_t *waiter;
+    int i;
+
+    set_up(DP_BLAME_SOURCE);
+    ck_assert(!land_failed(join_shared(0)));
+    fake_set(&fake.source_lock.state, LOCK_ELSEWHERE);
+    for (i = 1; i < 4; i++) {
+        advance(flights, PERIOD);
+        ck_assert(!is_recalled(9));
+        ck_assert(land_failed(join_shared(i)));
+        ck_assert(is_recalled(9));
+    }
+    ck_assert_int_eq(FAKE(produces), 1);
+    fake_set(&fake.source_lock.state, LOCK_DOWN); /* no locker: try */
+    fake_set(&fake.fails, 0);
+    advance(flights, PERIOD);
+    waiter = join_shared(4);
+    ck_assert(wait_long(waiter));
+    expect_record(waiter, 4);
+    dp_flight_leave(waiter);
+    expect_nothing_left(flights);
+}
+END_TEST
+
 UNIT_MAIN("flight/flight_recall",
+          only_a_source_that_is_down_costs_a_look_at_its_lock,
+          who_tries_keeps_the_lock_until_the_source_works,
+          while_another_host_tries_nobody_here_does,
           those_in_line_at_a_source_that_fails_ask_no_more,
           after_the_period_one_flight_tries_and_the_others_dont_wait,
           a_metatile_that_cant_be_drawn_holds_no_other_up,
