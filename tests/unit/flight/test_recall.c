@@ -4,6 +4,7 @@
  */
 #include "flight/recall.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -293,6 +294,24 @@ START_TEST(a_trial_dies_with_its_process)
 }
 END_TEST
 
+START_TEST(a_death_inside_leaves_nothing_but_a_memory_that_works)
+{
+    pid_t pid;
+
+    set_up();
+    learn(1, 7, DP_BLAME_SOURCE);
+    pid = fork();
+    if (pid == 0) {
+        pthread_mutex_lock((pthread_mutex_t *)recall); /* its first member */
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert_int_eq(left(2, 7), 0);
+    learn(1, 7, DP_BLAME_SOURCE);
+    ck_assert_int_eq(left(2, 7), 5);
+}
+END_TEST
+
 START_TEST(sources_are_listed_while_they_fail)
 {
     dp_ailing_t ailing[2];
@@ -327,4 +346,6 @@ UNIT_MAIN("flight/recall", a_metatile_that_fails_is_left_alone_for_a_period,
           the_sources_own_word_counts_within_reason,
           what_must_not_be_shared_goes_by_for_two_minutes, no_period_no_memory,
           it_is_bounded_and_forgets_what_ends_first,
-          a_trial_dies_with_its_process, sources_are_listed_while_they_fail)
+          a_trial_dies_with_its_process,
+          a_death_inside_leaves_nothing_but_a_memory_that_works,
+          sources_are_listed_while_they_fail)
