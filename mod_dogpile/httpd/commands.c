@@ -109,64 +109,111 @@ static const char *set_max_blocked(cmd_parms *cmd, void *dir, const char *value)
                  : dp_read_int(cmd, value, 0, 1000000, &dp_global->max_blocked);
 }
 
-/* Where a directive may stand: never in .htaccess. */
+/* Where a directive may stand: never in .htaccess. That AllowOverrideList
+ * could let it in there is what the setters below are for: what is read for one
+ * request must not be kept longer (dp_dir_t), nor is it resolved. */
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
+
+typedef const char *flag_fn(cmd_parms *cmd, void *dir, int on);
+typedef const char *one_fn(cmd_parms *cmd, void *dir, const char *value);
+typedef const char *two_fn(cmd_parms *cmd, void *dir, const char *value,
+                           const char *other);
+typedef const char *list_fn(cmd_parms *cmd, void *dir, int argc,
+                            char *const argv[]);
+
+static const char *here_flag(cmd_parms *cmd, void *dir, int on)
+{
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS);
+
+    return wrong ? wrong : ((flag_fn *)cmd->info)(cmd, dir, on);
+}
+
+static const char *here_one(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS);
+
+    return wrong ? wrong : ((one_fn *)cmd->info)(cmd, dir, value);
+}
+
+static const char *here_two(cmd_parms *cmd, void *dir, const char *value,
+                            const char *other)
+{
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS);
+
+    return wrong ? wrong : ((two_fn *)cmd->info)(cmd, dir, value, other);
+}
+
+static const char *here_list(cmd_parms *cmd, void *dir, int argc,
+                             char *const argv[])
+{
+    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_HTACCESS);
+
+    return wrong ? wrong : ((list_fn *)cmd->info)(cmd, dir, argc, argv);
+}
 
 const command_rec dp_commands[] = {
     /* what may differ from location to location */
-    AP_INIT_FLAG("DogpileEnable", dp_cmd_enable, NULL, ANYWHERE,
+    AP_INIT_FLAG("DogpileEnable", here_flag, (void *)dp_cmd_enable, ANYWHERE,
                  "Turns coalescing and metatiles on for a location"),
-    AP_INIT_TAKE1("DogpileSource", dp_cmd_source, NULL, ANYWHERE,
+    AP_INIT_TAKE1("DogpileSource", here_one, (void *)dp_cmd_source, ANYWHERE,
                   "The path and fixed parameters that render"),
-    AP_INIT_TAKE1("DogpileSourceName", dp_cmd_source_name, NULL, ANYWHERE,
-                  "The name of the source in keys, status and logs"),
-    AP_INIT_TAKE2("DogpileSourceHeader", dp_cmd_source_header, NULL, ANYWHERE,
-                  "Adds a header to the module's own requests"),
-    AP_INIT_TAKE_ARGV("DogpileKeepHeader", dp_cmd_keep_header, NULL, ANYWHERE,
+    AP_INIT_TAKE1("DogpileSourceName", here_one, (void *)dp_cmd_source_name,
+                  ANYWHERE, "The name of the source in keys, status and logs"),
+    AP_INIT_TAKE2("DogpileSourceHeader", here_two, (void *)dp_cmd_source_header,
+                  ANYWHERE, "Adds a header to the module's own requests"),
+    AP_INIT_TAKE_ARGV("DogpileKeepHeader", here_list,
+                      (void *)dp_cmd_keep_header, ANYWHERE,
                       "Headers of the source that are kept with its tiles"),
-    AP_INIT_TAKE1("DogpileLocker", dp_cmd_locker, NULL, ANYWHERE,
+    AP_INIT_TAKE1("DogpileLocker", here_one, (void *)dp_cmd_locker, ANYWHERE,
                   "The locker that a location uses"),
-    AP_INIT_TAKE1("DogpileSourceLock", dp_cmd_source_lock, NULL, ANYWHERE,
+    AP_INIT_TAKE1("DogpileSourceLock", here_one, (void *)dp_cmd_source_lock,
+                  ANYWHERE,
                   "A lock that scripts take while they change the data"),
-    AP_INIT_TAKE1("DogpileStore", dp_cmd_store, NULL, ANYWHERE,
+    AP_INIT_TAKE1("DogpileStore", here_one, (void *)dp_cmd_store, ANYWHERE,
                   "Where metatiles are kept"),
-    AP_INIT_TAKE1("DogpileCredentials", dp_cmd_credentials, NULL, ANYWHERE,
-                  "Whether requests with credentials share tiles"),
-    AP_INIT_TAKE1("DogpileUpstreamHeaders", dp_cmd_upstream_headers, NULL,
-                  ANYWHERE, "Whether the source says how long tiles are fresh"),
-    AP_INIT_TAKE12("DogpileExpire", dp_cmd_expire, NULL, ANYWHERE,
+    AP_INIT_TAKE1("DogpileCredentials", here_one, (void *)dp_cmd_credentials,
+                  ANYWHERE, "Whether requests with credentials share tiles"),
+    AP_INIT_TAKE1("DogpileUpstreamHeaders", here_one,
+                  (void *)dp_cmd_upstream_headers, ANYWHERE,
+                  "Whether the source says how long tiles are fresh"),
+    AP_INIT_TAKE12("DogpileExpire", here_two, (void *)dp_cmd_expire, ANYWHERE,
                    "How long a metatile is fresh"),
-    AP_INIT_TAKE1("DogpileStale", dp_cmd_stale, NULL, ANYWHERE,
+    AP_INIT_TAKE1("DogpileStale", here_one, (void *)dp_cmd_stale, ANYWHERE,
                   "How long an expired tile is served while it is refreshed"),
-    AP_INIT_TAKE1("DogpileStaleOnError", dp_cmd_stale_on_error, NULL, ANYWHERE,
+    AP_INIT_TAKE1("DogpileStaleOnError", here_one,
+                  (void *)dp_cmd_stale_on_error, ANYWHERE,
                   "How long an expired tile is served where its source fails"),
-    AP_INIT_TAKE1("DogpileErrorExpire", dp_cmd_error_expire, NULL, ANYWHERE,
-                  "How long a failure of the source is remembered"),
-    AP_INIT_TAKE_ARGV("DogpileOnTimeout", dp_cmd_on_timeout, NULL, ANYWHERE,
+    AP_INIT_TAKE1("DogpileErrorExpire", here_one, (void *)dp_cmd_error_expire,
+                  ANYWHERE, "How long a failure of the source is remembered"),
+    AP_INIT_TAKE_ARGV("DogpileOnTimeout", here_list, (void *)dp_cmd_on_timeout,
+                      ANYWHERE,
                       "What clients get whose tile doesn't come in time"),
-    AP_INIT_TAKE1("DogpileWaitTimeout", dp_cmd_wait_timeout, NULL, ANYWHERE,
-                  "How long a client waits for its tile"),
-    AP_INIT_TAKE1("DogpileFetchTimeout", dp_cmd_fetch_timeout, NULL, ANYWHERE,
-                  "How long a source may take"),
-    AP_INIT_TAKE1("DogpileUpstreamLimit", dp_cmd_upstream_limit, NULL, ANYWHERE,
+    AP_INIT_TAKE1("DogpileWaitTimeout", here_one, (void *)dp_cmd_wait_timeout,
+                  ANYWHERE, "How long a client waits for its tile"),
+    AP_INIT_TAKE1("DogpileFetchTimeout", here_one, (void *)dp_cmd_fetch_timeout,
+                  ANYWHERE, "How long a source may take"),
+    AP_INIT_TAKE1("DogpileUpstreamLimit", here_one,
+                  (void *)dp_cmd_upstream_limit, ANYWHERE,
                   "How many requests a source gets at once"),
-    AP_INIT_FLAG("DogpileHeader", dp_cmd_header, NULL, ANYWHERE,
+    AP_INIT_FLAG("DogpileHeader", here_flag, (void *)dp_cmd_header, ANYWHERE,
                  "Whether answers carry Cache-Status"),
 
     /* what a request must look like */
-    AP_INIT_TAKE_ARGV("DogpileGrids", dp_cmd_grids, NULL, ANYWHERE,
+    AP_INIT_TAKE_ARGV("DogpileGrids", here_list, (void *)dp_cmd_grids, ANYWHERE,
                       "The grids that tiles may belong to"),
-    AP_INIT_TAKE_ARGV("DogpileTileSizes", dp_cmd_tile_sizes, NULL, ANYWHERE,
-                      "The widths that tiles may have"),
-    AP_INIT_TAKE_ARGV("DogpileMetatile", dp_cmd_metatile, NULL, ANYWHERE,
-                      "How many tiles one rendering answers"),
-    AP_INIT_TAKE_ARGV("DogpileParams", dp_cmd_params, NULL, ANYWHERE,
+    AP_INIT_TAKE_ARGV("DogpileTileSizes", here_list, (void *)dp_cmd_tile_sizes,
+                      ANYWHERE, "The widths that tiles may have"),
+    AP_INIT_TAKE_ARGV("DogpileMetatile", here_list, (void *)dp_cmd_metatile,
+                      ANYWHERE, "How many tiles one rendering answers"),
+    AP_INIT_TAKE_ARGV("DogpileParams", here_list, (void *)dp_cmd_params,
+                      ANYWHERE,
                       "Parameters that are kept and make a tile another one"),
-    AP_INIT_TAKE_ARGV("DogpileIgnoreParams", dp_cmd_ignore_params, NULL,
-                      ANYWHERE, "Parameters that don't matter"),
-    AP_INIT_TAKE1("DogpileUnlisted", dp_cmd_unlisted, NULL, ANYWHERE,
-                  "What becomes of requests with other parameters"),
-    AP_INIT_TAKE1("DogpileOffGrid", dp_cmd_off_grid, NULL, ANYWHERE,
+    AP_INIT_TAKE_ARGV("DogpileIgnoreParams", here_list,
+                      (void *)dp_cmd_ignore_params, ANYWHERE,
+                      "Parameters that don't matter"),
+    AP_INIT_TAKE1("DogpileUnlisted", here_one, (void *)dp_cmd_unlisted,
+                  ANYWHERE, "What becomes of requests with other parameters"),
+    AP_INIT_TAKE1("DogpileOffGrid", here_one, (void *)dp_cmd_off_grid, ANYWHERE,
                   "What becomes of maps that are no tile"),
 
     /* of the server */

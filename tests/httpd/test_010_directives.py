@@ -2,6 +2,7 @@
 """What configtest refuses, and how it says so; nothing is started here."""
 import pytest
 
+from pydogpile import client
 from pydogpile.server import Httpd
 
 TIME = "a time, in seconds or with a unit (ms, s, min, h, d)"
@@ -443,3 +444,24 @@ def test_sources_that_agree_are_accepted(conf):
         assert server.configtest() == (0, "Syntax OK\n")
     finally:
         server.remove()
+
+
+def test_nothing_is_read_in_htaccess(make_httpd):
+    """A directive in .htaccess is an error of that file, also where
+    AllowOverrideList would let it in."""
+    server = make_httpd("""
+<Directory "${DIR}/htdocs">
+    AllowOverrideList DogpileEnable DogpileGrids
+    Require all granted
+</Directory>
+DocumentRoot "${DIR}/htdocs"
+""", children=1)
+    folder = server.dir / "htdocs"
+    folder.mkdir(mode=0o755)
+    (folder / "map").write_text("here")
+    (folder / ".htaccess").write_text("DogpileGrids WebMercatorQuad\n")
+    server.start()
+    server.allow_log("cannot occur within htaccess files")
+    assert client.get(server.url("/map")).status == 500
+    (folder / ".htaccess").unlink()
+    assert client.get(server.url("/map")).body == b"here"

@@ -141,7 +141,8 @@ def test_error_pages_are_the_sites(site):
     assert answer.header("Cache-Control") == "no-store"
     assert answer.header("Retry-After")
     assert answer.headers.get_all("Cache-Status") == [
-        'mod_dogpile; fwd=uri-miss; detail="the source failed"']
+        'mod_dogpile; fwd=uri-miss; fwd-status=500; '
+        'detail="the source failed"']
     assert site.upstream.count == 1
 
 

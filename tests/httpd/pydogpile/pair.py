@@ -56,6 +56,7 @@ class Waiting:
             self.herds.append(herd.start())
             server.status.wait(lambda s: s["waiters"] == n and (
                 s["fetching"] or s["lock_waits"] > waits))
+        upstream.wait_held(1)
         assert upstream.held == 1
 
     def assert_tiles(self):
