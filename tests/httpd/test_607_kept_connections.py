@@ -5,6 +5,7 @@ import pytest
 
 from pydogpile import client, upstream as scripted, wms
 from pydogpile.scene import ALONE, location, settle
+from pydogpile.server import chosen_mpm
 
 TILES = 50
 URLS = [wms.tile(8, i, 86) for i in range(TILES)]
@@ -14,7 +15,8 @@ LOUD = "AH01102|AH00898"  # mod_proxy: error reading status line
 def assert_all_answered(server, upstream, answers):
     assert {answer.status for answer in answers} == {200}
     closed = upstream.always.closed
-    assert closed > 0
+    # Under prefork a process that fetches may be a new one each time.
+    assert closed > 0 or chosen_mpm() == "prefork"
     assert upstream.count == TILES + closed
     settle(server, fetches=TILES, fetch_errors=0, retries=closed, failed=0,
            stored=TILES)
