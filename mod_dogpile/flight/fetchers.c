@@ -54,9 +54,8 @@ static void *APR_THREAD_FUNC fetcher_main(apr_thread_t *thread, void *baton)
 
 apr_status_t dp_fetcher_start_locked(dp_flights_t *flights)
 {
-    apr_status_t rv =
-        apr_thread_create(&flights->fetchers[flights->nfetchers], NULL,
-                          fetcher_main, flights, flights->pool);
+    apr_status_t rv = dp_thread_start(&flights->fetchers[flights->nfetchers],
+                                      fetcher_main, flights);
 
     if (rv == APR_SUCCESS) {
         flights->nfetchers++;

@@ -10,8 +10,6 @@
  */
 #include "flight/flight_priv.h"
 
-#include <signal.h>
-
 #include "base/log.h"
 
 static dp_waiter_t *add_waiter_locked(dp_local_t *local, int part,
@@ -22,25 +20,13 @@ static dp_waiter_t *add_waiter_locked(dp_local_t *local, int part,
     waiter->local = local;
     waiter->part = part;
     dp_cond_make(&waiter->cond);
-    waiter->next = local->waiters;
-    if (waiter->next != NULL) {
-        waiter->next->previous = waiter;
-    }
-    local->waiters = waiter;
+    APR_RING_INSERT_TAIL(&local->waiters, waiter, dp_waiter_t, link);
     return waiter;
 }
 
 static void remove_waiter_locked(dp_waiter_t *waiter)
 {
-    if (waiter->previous != NULL) {
-        waiter->previous->next = waiter->next;
-    }
-    else {
-        waiter->local->waiters = waiter->next;
-    }
-    if (waiter->next != NULL) {
-        waiter->next->previous = waiter->previous;
-    }
+    APR_RING_REMOVE(waiter, link);
     pthread_cond_destroy(&waiter->cond);
 }
 
@@ -68,7 +54,7 @@ static dp_join_e join_locked(dp_flights_t *flights, const dp_wish_t *wish,
         dp_dispatch_locked(local);
         return DP_JOIN_LEADER;
     }
-    if (!dp_local_leads(local) && local->waiters->next == NULL) {
+    if (!dp_local_leads(local) && APR_RING_FIRST(&local->waiters) == *waiter) {
         /* The first here to wait for another child: watch its life. */
         dp_kick(flights->shared, flights->slot);
     }
@@ -83,12 +69,10 @@ static void start_locked(dp_flights_t *flights)
         rv = dp_fetcher_start_locked(flights);
     }
     if (rv == APR_SUCCESS) {
-        rv = apr_thread_create(&flights->keeper, NULL, dp_keeper_main, flights,
-                               flights->pool);
+        rv = dp_thread_start(&flights->keeper, dp_keeper_main, flights);
     }
     if (rv == APR_SUCCESS) {
-        rv = apr_thread_create(&flights->waker, NULL, dp_waker_main, flights,
-                               flights->pool);
+        rv = dp_thread_start(&flights->waker, dp_waker_main, flights);
     }
     flights->is_started = 1;
     if (rv != APR_SUCCESS) {
@@ -103,13 +87,8 @@ dp_join_e dp_flight_join(dp_flights_t *flights, const dp_wish_t *wish,
                          dp_waiter_t **waiter, apr_pool_t *pool)
 {
     dp_join_e how = DP_JOIN_FULL;
-    sigset_t all;
-    sigset_t before;
 
     *waiter = NULL;
-    /* Threads that the module starts take no signals: those are the MPM's. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
     dp_flights_lock(flights);
     if (!flights->is_started) {
         start_locked(flights);
@@ -118,7 +97,6 @@ dp_join_e dp_flight_join(dp_flights_t *flights, const dp_wish_t *wish,
         how = join_locked(flights, wish, waiter, pool);
     }
     dp_flights_unlock(flights);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return how;
 }
 

@@ -13,6 +13,7 @@
 #ifndef DP_FLIGHT_FLIGHT_PRIV_H
 #define DP_FLIGHT_FLIGHT_PRIV_H
 
+#include <apr_ring.h>
 #include <apr_thread_proc.h>
 #include <pthread.h>
 
@@ -49,6 +50,8 @@ typedef struct dp_held_t {
     apr_time_t until;    /* it is certain that nobody else has had it */
 } dp_held_t;
 
+APR_RING_HEAD(dp_waiter_ring_t, dp_waiter_t);
+
 /* A flight that this child leads or waits for. */
 typedef struct dp_local_t dp_local_t;
 struct dp_local_t {
@@ -60,8 +63,9 @@ struct dp_local_t {
     dp_job_t *job;
     dp_ticket_t ticket;
     dp_phase_e phase;
-    dp_waiter_t *waiters; /* of this child */
-    int users;            /* threads that hold it without the mutex */
+    struct dp_waiter_ring_t waiters; /* of this child, in the order in which
+                                        they came */
+    int users; /* threads that hold it without the mutex */
 
     dp_held_t held[DP_HOLD_COUNT];
     dp_hold_e watched;              /* while watching: which lock */
@@ -75,8 +79,7 @@ struct dp_local_t {
 
 struct dp_waiter_t {
     dp_local_t *local;
-    dp_waiter_t *next;
-    dp_waiter_t *previous;
+    APR_RING_ENTRY(dp_waiter_t) link;
     int part;          /* what it wants, -1 for the whole */
     apr_size_t offset; /* of its record in the landing place */
     int is_woken;
@@ -120,7 +123,8 @@ struct dp_flights_t {
     pthread_cond_t queued;
 
     apr_thread_t *keeper;
-    int is_keeper_called; /* since its last round */
+    int is_keeper_called;       /* since its last round */
+    apr_time_t keeper_looks_at; /* next, if it isn't called */
     unsigned int seed;    /* of the keeper's pauses */
     pthread_cond_t keeper_cond;
 
@@ -170,6 +174,10 @@ void dp_local_resign_locked(dp_local_t *local, apr_pool_t *scratch_pool);
 
 /* The flight is over and its place needs clearing (dp_table_leave()). */
 void dp_clear_place(dp_flights_t *flights, const dp_ticket_t *ticket);
+
+/* A thread of this child's flights. */
+apr_status_t dp_thread_start(apr_thread_t **thread, apr_thread_start_t run,
+                             dp_flights_t *flights);
 
 /* Wake the waiters of this child that want one of `parts`, or all. */
 #define DP_ALL_PARTS UINT64_MAX
@@ -241,6 +249,9 @@ void *APR_THREAD_FUNC dp_keeper_main(apr_thread_t *thread, void *flights);
 
 /* Something may be due earlier than it thinks. */
 void dp_keeper_call_locked(dp_flights_t *flights);
+
+/* Something will be due then. */
+void dp_keeper_expect_locked(dp_flights_t *flights, apr_time_t at);
 
 /* Do what is due; returns how long until something else is. */
 apr_interval_time_t dp_keeper_step(dp_flights_t *flights,

@@ -52,7 +52,7 @@ static void took(dp_local_t *local, dp_hold_e which, const dogpile_id_t *token,
         dp_log(flights->conf->log, DOGPILE_LOG_NOTICE, 503, APR_SUCCESS,
                "locker %s works again", name_of(lock));
     }
-    dp_keeper_call_locked(flights);
+    dp_keeper_expect_locked(flights, held->renew_at);
     dp_flights_unlock(flights);
 }
 
@@ -100,7 +100,7 @@ static dp_step_e watch(dp_local_t *local, dp_hold_e which)
     local->watched = which;
     local->probe_at = dp_local_now(local) + local->pause_usec;
     dp_rest_locked(local, DP_PHASE_WATCHING);
-    dp_keeper_call_locked(flights);
+    dp_keeper_expect_locked(flights, local->probe_at);
     dp_flights_unlock(flights);
     return DP_STEP_WAIT;
 }

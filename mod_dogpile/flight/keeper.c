@@ -19,6 +19,10 @@
  * after 10 s. */
 #define HURRY_USEC apr_time_from_sec(3)
 
+/* It looks that often in any case: before the first renewal of a usual lease
+ * (5 s), so that a flight that is over by then needn't wake it. */
+#define LOOK_USEC apr_time_from_sec(4)
+
 /* When to ask again after a deadline that isn't remembered. */
 #define RETRY_SEC 1
 
@@ -39,6 +43,13 @@ void dp_keeper_call_locked(dp_flights_t *flights)
 {
     flights->is_keeper_called = 1;
     pthread_cond_signal(&flights->keeper_cond);
+}
+
+void dp_keeper_expect_locked(dp_flights_t *flights, apr_time_t at)
+{
+    if (at < flights->keeper_looks_at) {
+        dp_keeper_call_locked(flights);
+    }
 }
 
 static void earlier(apr_time_t *next, apr_time_t at)
@@ -111,7 +122,7 @@ static void probe(dp_local_t *local, apr_pool_t *scratch_pool)
 /* Nobody waits for a flight that hasn't begun to fetch. */
 static int is_unwanted_locked(const dp_local_t *local)
 {
-    return local->waiters == NULL
+    return APR_RING_EMPTY(&local->waiters, dp_waiter_t, link)
            && dp_table_waiters(local->flights->shared->table, &local->ticket)
                   == 0;
 }
@@ -189,7 +200,7 @@ static dp_local_t *next_duty_locked(dp_flights_t *flights, apr_time_t now,
     dp_local_t *local;
 
     duty->what = DUTY_NONE;
-    *next = now + DP_LOOK_ANYWAY_USEC;
+    *next = now + LOOK_USEC;
     for (local = flights->locals; local != NULL; local = local->next) {
         duty_t its = duty_of(local, now, next);
 
@@ -289,6 +300,7 @@ apr_interval_time_t dp_keeper_step(dp_flights_t *flights,
         dp_busy_locked(flights, -1);
     }
     hurry_locked(flights, now, &next, scratch_pool);
+    flights->keeper_looks_at = next;
     dp_flights_unlock(flights);
     return next - now;
 }

@@ -11,6 +11,7 @@
  */
 #include "flight/flight_priv.h"
 
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -55,6 +56,21 @@ void dp_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex,
     pthread_cond_timedwait(cond, mutex, &at);
 }
 
+/* It takes no signals: those are the MPM's. */
+apr_status_t dp_thread_start(apr_thread_t **thread, apr_thread_start_t run,
+                             dp_flights_t *flights)
+{
+    sigset_t all;
+    sigset_t before;
+    apr_status_t rv;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    rv = apr_thread_create(thread, NULL, run, flights, flights->pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rv;
+}
+
 /* --- the list ---------------------------------------------------------- */
 
 dp_local_t *dp_local_find_locked(dp_flights_t *flights,
@@ -91,6 +107,7 @@ dp_local_t *dp_local_make_locked(dp_flights_t *flights,
     local->pool = pool;
     local->ticket = *ticket;
     local->phase = DP_PHASE_AWAY;
+    APR_RING_INIT(&local->waiters, dp_waiter_t, link);
     local->job = make_job(baton, pool);
     local->next = flights->locals;
     if (local->next != NULL) {
@@ -110,7 +127,8 @@ void dp_local_free_if_unused_locked(dp_local_t *local)
 {
     dp_flights_t *flights = local->flights;
 
-    if (local->waiters != NULL || local->users > 0 || dp_local_leads(local)) {
+    if (!APR_RING_EMPTY(&local->waiters, dp_waiter_t, link) || local->users > 0
+        || dp_local_leads(local)) {
         return;
     }
     if (local->previous != NULL) {
@@ -157,7 +175,9 @@ void dp_local_led_locked(dp_local_t *local, dp_phase_e phase)
     local->phase = phase;
     if (--flights->leading == 0) {
         pthread_cond_broadcast(&flights->settled);
-        dp_keeper_call_locked(flights);
+        if (flights->is_stopping) {
+            dp_keeper_call_locked(flights); /* for the last time */
+        }
     }
 }
 
@@ -203,7 +223,8 @@ void dp_wake_locked(dp_local_t *local, uint64_t parts)
 {
     dp_waiter_t *waiter;
 
-    for (waiter = local->waiters; waiter != NULL; waiter = waiter->next) {
+    APR_RING_FOREACH(waiter, &local->waiters, dp_waiter_t, link)
+    {
         if (waiter->is_woken || !wants(waiter, parts)) {
             continue;
         }
@@ -227,18 +248,20 @@ void dp_wake_children(const dp_shared_t *shared, const unsigned char *wake)
     }
 }
 
-/* Wake the children that wait, this one without a detour. */
+/* Wake the children that wait, this one without a detour; but the others first,
+ * so that all of them set to work at once. */
 static void tell(dp_local_t *local, unsigned char *wake, uint64_t parts)
 {
     dp_flights_t *flights = local->flights;
+    int is_own = wake[flights->slot];
 
-    if (wake[flights->slot]) {
-        wake[flights->slot] = 0;
+    wake[flights->slot] = 0;
+    dp_wake_children(flights->shared, wake);
+    if (is_own) {
         dp_flights_lock(flights);
         dp_wake_locked(local, parts);
         dp_flights_unlock(flights);
     }
-    dp_wake_children(flights->shared, wake);
 }
 
 int dp_local_land(dp_local_t *local, const dp_outcome_t *outcome)

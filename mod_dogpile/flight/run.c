@@ -159,7 +159,9 @@ static void set_deadline(dp_local_t *local, apr_time_t until)
 {
     dp_flights_lock(local->flights);
     local->fetch_until = until;
-    dp_keeper_call_locked(local->flights);
+    if (until != 0) {
+        dp_keeper_expect_locked(local->flights, until);
+    }
     dp_flights_unlock(local->flights);
 }
 

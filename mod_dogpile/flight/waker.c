@@ -195,7 +195,8 @@ static void look_locked(dp_local_t *local)
         dp_wake_locked(local, DP_ALL_PARTS);
         break;
     case DP_FLIGHT_ORPHAN:
-        if (local->waiters != NULL && !flights->is_stopping
+        if (!APR_RING_EMPTY(&local->waiters, dp_waiter_t, link)
+            && !flights->is_stopping
             && dp_table_adopt(table, flights->slot, &local->ticket)) {
             dp_count(flights->shared->counters, DP_COUNT_takeovers);
             dp_dispatch_locked(local);
