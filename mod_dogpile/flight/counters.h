@@ -19,6 +19,7 @@
     X(not_cached, "answered with 504: only-if-cached, and not in the store")   \
     X(misses, "had to wait for a flight")                                      \
     X(collapsed, "of these, waited for a flight that another one started")     \
+    X(prompt, "of those that waited, answered without a worker thread")        \
     X(flights_begun, "flights begun")                                          \
     X(takeovers, "flights taken over from a child that died")                  \
     X(found, "flights that found the metatile in the store after all")         \

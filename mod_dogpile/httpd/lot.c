@@ -3,14 +3,16 @@
  * The places of a child where requests park. Used by worker threads, by whoever
  * lands a flight, and by the thread that watches them (lot_thread.c).
  *
- * Those who are woken together come back a few at a time (window.c), each that was answered letting the
- * next one go, so that a landing with thousands of waiters doesn't take every
- * thread of the child from everyone else. One that isn't answered soon, as its
- * client reads slowly or its request is passed on, counts no longer: it must
- * not keep the others.
+ * Those whose wait is over are answered by the lot's thread, where that can be
+ * done promptly, and then brought back a few at a time (window.c), each that is
+ * done letting the next one go, so that a landing with thousands of waiters
+ * doesn't take every thread of the child from everyone else. One that isn't
+ * done soon, as its client reads slowly or its request is passed on, counts no
+ * longer: it must not keep the others.
  *
- * The invariant: a parking is in exactly one ring while its state is ASLEEP or
- * CALLED, while it is counted, or while it is bridged, and in none otherwise.
+ * The invariant: a parking is in exactly one ring while its state is ASLEEP,
+ * CALLED or DUE, while it is counted, or while it is bridged, and in none
+ * otherwise.
  */
 #include "httpd/park_priv.h"
 
@@ -37,6 +39,11 @@ void dp_lot_unlock(void)
     pthread_mutex_unlock(&dp_lot->mutex);
 }
 
+static void call_thread(void)
+{
+    (void)eventfd_write(dp_lot->call_fd, 1);
+}
+
 /* --- rings ------------------------------------------------------------- */
 
 /* Most have the same time to wait, so the place is near the end. */
@@ -56,17 +63,17 @@ static void insert_by_time(struct dp_parking_ring_t *ring,
         APR_RING_INSERT_AFTER(before, parking, link);
     }
     if (APR_RING_FIRST(ring) == parking) {
-        (void)eventfd_write(dp_lot->call_fd, 1); /* due before all others */
+        call_thread(); /* its time comes before all others' */
     }
 }
 
-/* Those who were called come back as the window allows. */
-static void let_go_locked(void)
+/* Those who are due come back as the window allows. */
+void dp_lot_let_go_locked(void)
 {
-    while (!APR_RING_EMPTY(&dp_lot->called, dp_parking_t, link)
+    while (!APR_RING_EMPTY(&dp_lot->due, dp_parking_t, link)
            && (dp_lot->nawake == 0
                || dp_lot->nawake < dp_window(dp_lot->nawake))) {
-        dp_parking_t *first = APR_RING_FIRST(&dp_lot->called);
+        dp_parking_t *first = APR_RING_FIRST(&dp_lot->due);
 
         APR_RING_REMOVE(first, link);
         first->state = DP_PARKED_AWAKE;
@@ -83,7 +90,19 @@ void dp_lot_uncount_locked(dp_parking_t *parking)
     APR_RING_REMOVE(parking, link);
     parking->is_counted = 0;
     dp_lot->nawake--;
-    let_go_locked();
+    dp_lot_let_go_locked();
+}
+
+void dp_lot_queue_locked(dp_parking_t *parking)
+{
+    parking->state = DP_PARKED_DUE;
+    APR_RING_INSERT_TAIL(&dp_lot->due, parking, dp_parking_t, link);
+}
+
+/* Its thread may still be about to park it, and then needs no other one. */
+static int may_be_prompt(const dp_parking_t *parking)
+{
+    return parking->is_lent && !parking->is_gone;
 }
 
 void dp_lot_call_locked(dp_parking_t *parking)
@@ -92,12 +111,18 @@ void dp_lot_call_locked(dp_parking_t *parking)
         return;
     }
     APR_RING_REMOVE(parking, link);
-    parking->state = DP_PARKED_CALLED;
-    APR_RING_INSERT_TAIL(&dp_lot->called, parking, dp_parking_t, link);
-    let_go_locked();
-    if (APR_RING_FIRST(&dp_lot->called) == parking) {
-        (void)eventfd_write(dp_lot->call_fd,
-                            1); /* whom it waits for may take long */
+    if (may_be_prompt(parking)) {
+        parking->state = DP_PARKED_CALLED;
+        APR_RING_INSERT_TAIL(&dp_lot->called, parking, dp_parking_t, link);
+        if (APR_RING_FIRST(&dp_lot->called) == parking) {
+            call_thread();
+        }
+        return;
+    }
+    dp_lot_queue_locked(parking);
+    dp_lot_let_go_locked();
+    if (APR_RING_FIRST(&dp_lot->due) == parking) {
+        call_thread(); /* whom it waits for may take long */
     }
 }
 
@@ -139,22 +164,46 @@ int dp_lot_wake_fd(const dp_parking_t *parking)
     return dp_lot->places[parking->place].wake_fd;
 }
 
-void dp_lot_watch(dp_parking_t *parking)
+/* No event is asked for: an error and a connection that is closed in both
+ * directions are told anyway. A client that only won't send more still wants
+ * its answer. */
+static void watch(const dp_parking_t *parking)
 {
     struct epoll_event event = {.events = EPOLLONESHOT};
-    dp_place_t *place = &dp_lot->places[parking->place];
+    const dp_place_t *place = &dp_lot->places[parking->place];
 
-    /* No event is asked for: an error and a connection that is closed in both
-     * directions are told anyway. A client that only won't send more still
-     * wants its answer. */
     event.data.u64 =
         (uint64_t)place->generation << 32 | (uint32_t)parking->place;
     epoll_ctl(dp_lot->epoll_fd, EPOLL_CTL_ADD, parking->client_fd, &event);
 }
 
-void dp_lot_unwatch(dp_parking_t *parking)
+void dp_lot_lend(dp_parking_t *parking)
+{
+    watch(parking);
+    dp_lot_lock();
+    parking->is_lent = 1;
+    dp_lot_unlock();
+}
+
+/* What the lot's thread does with a connection waits for nobody. */
+static void wait_for_return_locked(const dp_parking_t *parking)
+{
+    while (parking->state == DP_PARKED_ANSWERING) {
+        pthread_cond_wait(&dp_lot->returned, &dp_lot->mutex);
+    }
+}
+
+void dp_lot_take_back(dp_parking_t *parking)
 {
     epoll_ctl(dp_lot->epoll_fd, EPOLL_CTL_DEL, parking->client_fd, NULL);
+    dp_lot_lock();
+    wait_for_return_locked(parking);
+    parking->is_lent = 0;
+    if (parking->state == DP_PARKED_CALLED) {
+        APR_RING_REMOVE(parking, link);
+        dp_lot_queue_locked(parking);
+    }
+    dp_lot_unlock();
 }
 
 static void leave_place_locked(dp_parking_t *parking)

@@ -2,9 +2,10 @@
 /*
  * The thread that watches the places of a child, and its beginning and end.
  *
- * It notices clients that go away, ends waits at their deadline, lets the next
- * ones go when those before take long, and closes answered connections on
- * which no further request comes. It never waits for anything but that.
+ * It notices clients that go away, ends waits at their deadline, answers those
+ * whose wait is over (prompt.c), lets the next ones go when those before take
+ * long, and closes answered connections on which no further request comes. It
+ * never waits for anything but that.
  */
 #include "httpd/park_priv.h"
 
@@ -14,10 +15,13 @@
 
 #include "base/clock.h"
 
+/* So many are answered between two looks. */
+#define BATCH 512
+
 /* It looks that often in any case. */
 #define LOOK_ANYWAY_USEC apr_time_from_sec(60)
 
-/* Do to each that is due; returns when the next one is, or `next`. */
+/* Do to each whose time has come; returns when the next one is, or `next`. */
 static apr_time_t end_waits_locked(struct dp_parking_ring_t *ring,
                                    void (*end)(dp_parking_t *parking),
                                    apr_time_t now, apr_time_t next)
@@ -40,7 +44,7 @@ static apr_time_t end_all_waits_locked(apr_time_t now)
     next = end_waits_locked(&dp_lot->asleep, dp_lot_call_locked, now, next);
     next = end_waits_locked(&dp_lot->bridged, dp_lot_end_reading_locked, now,
                             next);
-    if (!APR_RING_EMPTY(&dp_lot->called, dp_parking_t, link)) {
+    if (!APR_RING_EMPTY(&dp_lot->due, dp_parking_t, link)) {
         next =
             end_waits_locked(&dp_lot->awake, dp_lot_uncount_locked, now, next);
     }
@@ -55,6 +59,30 @@ static void client_went_locked(uint64_t name)
         place->parking->is_gone = 1;
         dp_lot_call_locked(place->parking);
     }
+}
+
+/* Answers go first, as clients wait for them and for nothing that follows; but
+ * a connection isn't kept for long after its own. */
+static void answer_called_locked(void)
+{
+    int n;
+
+    for (n = 0;
+         n < BATCH && !APR_RING_EMPTY(&dp_lot->called, dp_parking_t, link);
+         n++) {
+        dp_parking_t *first = APR_RING_FIRST(&dp_lot->called);
+
+        APR_RING_REMOVE(first, link);
+        if (!first->is_gone) {
+            first->state = DP_PARKED_ANSWERING;
+            dp_lot_unlock();
+            dp_prompt_answer(first);
+            dp_lot_lock();
+            pthread_cond_broadcast(&dp_lot->returned);
+        }
+        dp_lot_queue_locked(first);
+    }
+    dp_lot_let_go_locked();
 }
 
 static void *APR_THREAD_FUNC watch_lot(apr_thread_t *thread, void *baton)
@@ -85,6 +113,10 @@ static void *APR_THREAD_FUNC watch_lot(apr_thread_t *thread, void *baton)
             }
         }
         next = end_all_waits_locked(now);
+        answer_called_locked();
+        if (!APR_RING_EMPTY(&dp_lot->called, dp_parking_t, link)) {
+            next = now; /* the next batch */
+        }
         is_over = dp_lot->is_over;
         dp_lot_unlock();
     }
@@ -131,8 +163,10 @@ apr_status_t dp_lot_make(int nplaces, apr_pool_t *pchild)
 
     dp_lot = apr_pcalloc(pchild, sizeof(*dp_lot));
     pthread_mutex_init(&dp_lot->mutex, NULL);
+    pthread_cond_init(&dp_lot->returned, NULL);
     APR_RING_INIT(&dp_lot->asleep, dp_parking_t, link);
     APR_RING_INIT(&dp_lot->called, dp_parking_t, link);
+    APR_RING_INIT(&dp_lot->due, dp_parking_t, link);
     APR_RING_INIT(&dp_lot->awake, dp_parking_t, link);
     APR_RING_INIT(&dp_lot->bridged, dp_parking_t, link);
     dp_lot->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -144,6 +178,7 @@ apr_status_t dp_lot_make(int nplaces, apr_pool_t *pchild)
         return errno;
     }
     make_places(nplaces, pchild);
+    dp_lot->scratch = apr_palloc(pchild, DP_PROMPT_BYTES);
     rv = apr_thread_create(&dp_lot->thread, NULL, watch_lot, NULL, pchild);
     if (rv != APR_SUCCESS) {
         dp_lot = NULL;

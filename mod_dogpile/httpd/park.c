@@ -8,10 +8,10 @@
  *                        "suspended" into "wait until readable"
  *   suspend_connection   the MPM is about to poll: the socket shows it the
  *                        eventfd of the place
- *   (a wake-up writes to the eventfd)
+ *   (most are answered now, prompt.c; a wake-up writes to the eventfd)
  *   resume_connection    the socket is the client's again
- *   process_connection   ours again: the request is answered, as httpd's core
- *                        would have
+ *   process_connection   ours again: the request is answered, if it isn't yet,
+ *                        and ended, as httpd's core would have
  *
  * Every hook runs on the worker thread that has the connection, and only public
  * calls of httpd and APR are used. After the answer a connection waits for its
@@ -97,8 +97,9 @@ static apr_status_t leave(void *parking)
     return APR_SUCCESS;
 }
 
-dp_park_e dp_park_take(request_rec *r, apr_time_t until, dp_resume_fn *resume,
-                       void *baton, dp_parking_t **taken)
+dp_park_e dp_park_take(request_rec *r, apr_time_t until,
+                       const dp_answers_t *answers, void *baton,
+                       dp_parking_t **taken)
 {
     dp_parking_t *parking = parking_of(r->connection);
 
@@ -110,8 +111,9 @@ dp_park_e dp_park_take(request_rec *r, apr_time_t until, dp_resume_fn *resume,
         return DP_PARK_CANT;
     }
     parking->r = r;
-    parking->resume = resume;
+    parking->answers = answers;
     parking->baton = baton;
+    parking->is_answered = 0;
     apr_pool_cleanup_register(r->pool, parking, leave, apr_pool_cleanup_null);
     *taken = parking;
     return DP_PARK_READY;
@@ -143,12 +145,16 @@ static void answer(dp_parking_t *parking, request_rec *r)
     int status;
 
     ap_update_child_status(r->connection->sbh, SERVER_BUSY_WRITE, r);
+    if (parking->is_answered) {
+        ap_die(parking->status, r); /* its end; or an error that remains */
+        return;
+    }
     if (parking->is_gone || r->connection->aborted) {
         r->connection->aborted = 1;
         r->status = STATUS_CLIENT_CLOSED;
         return;
     }
-    status = parking->resume(r, parking->baton);
+    status = parking->answers->at_length(r, parking->baton);
     if (status == DECLINED) {
         status = next_handler(r);
     }
@@ -253,6 +259,7 @@ static int process_connection(conn_rec *c)
     return OK;
 }
 
+/* What the connection's socket is to the MPM and to httpd's filters. */
 static void show_socket(dp_parking_t *parking, int fd)
 {
     apr_socket_t *socket = ap_get_conn_socket(parking->c);
@@ -269,9 +276,8 @@ static void suspend_connection(conn_rec *c, request_rec *r)
         return;
     }
     apr_os_sock_get(&parking->client_fd, ap_get_conn_socket(c));
-    dp_lot_watch(parking);
     show_socket(parking, dp_lot_wake_fd(parking));
-    parking->is_lent = 1;
+    dp_lot_lend(parking);
 }
 
 static void resume_connection(conn_rec *c, request_rec *r)
@@ -283,9 +289,8 @@ static void resume_connection(conn_rec *c, request_rec *r)
         return; /* not one of ours, or the child has ended */
     }
     if (parking->is_lent) {
+        dp_lot_take_back(parking);
         show_socket(parking, parking->client_fd);
-        dp_lot_unwatch(parking);
-        parking->is_lent = 0;
     }
     if (parking->is_over_bridge) {
         parking->is_over_bridge = 0;

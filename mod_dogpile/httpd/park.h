@@ -7,7 +7,8 @@
  * it back (CONN_STATE_ASYNC_WAITIO, httpd 2.4.63). While a request is parked,
  * the MPM is lent an eventfd in the place of the client's socket; a write to
  * that from any thread brings the request back on a worker thread, where it is
- * answered. docs/design/park.md says how, and what else it takes.
+ * answered. Most have got their answer by then, from the thread that watches
+ * the parked (prompt.c). docs/design/park.md says how, and what else it takes.
  *
  * Where this can't be done (another MPM, a stream of HTTP/2, an internal
  * redirect) a request blocks, under DogpileMaxBlocked.
@@ -19,9 +20,14 @@
 
 typedef struct dp_parking_t dp_parking_t; /* of a connection */
 
-/* Answer a request that was parked; returns as a handler does. On a worker
- * thread. */
-typedef int dp_resume_fn(request_rec *r, void *baton);
+/* Answer a request that was parked; both return as a handler does. */
+typedef struct dp_answers_t {
+    /* On a worker thread, with all that httpd offers. */
+    int (*at_length)(request_rec *r, void *baton);
+    /* On the lot's thread, which others need: at once and with no more memory
+     * than is lent, or DECLINED, and nothing was done. */
+    int (*promptly)(request_rec *r, void *baton, dp_scratch_t *scratch);
+} dp_answers_t;
 
 typedef enum dp_park_e {
     DP_PARK_READY, /* there is a place: dp_park_wake() may be called */
@@ -31,13 +37,14 @@ typedef enum dp_park_e {
 
 /*
  * Take a place for a request. When its handler then returns SUSPENDED, it is
- * parked, and `resume` is called when it was woken, when it is `until`
- * (monotonic), or when httpd closes the connection. It isn't called where the
- * client goes away; whatever must be given back in any case belongs in a
- * cleanup of the request's pool.
+ * parked, and answered (`promptly` first, where that may do) when it was woken,
+ * when it is `until` (monotonic), or when httpd closes the connection. It isn't
+ * where the client goes away; whatever must be given back in any case belongs
+ * in a cleanup of the request's pool.
  */
-dp_park_e dp_park_take(request_rec *r, apr_time_t until, dp_resume_fn *resume,
-                       void *baton, dp_parking_t **parking);
+dp_park_e dp_park_take(request_rec *r, apr_time_t until,
+                       const dp_answers_t *answers, void *baton,
+                       dp_parking_t **parking);
 
 /* A dp_wake_fn: bring it back. From any thread, also before its handler has
  * returned. */

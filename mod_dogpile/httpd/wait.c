@@ -16,6 +16,7 @@
 #include <http_request.h>
 #include <signal.h>
 
+#include "httpd/answer.h"
 #include "httpd/instead.h"
 #include "httpd/internal.h"
 #include "httpd/park.h"
@@ -37,77 +38,6 @@ typedef struct dp_wait_t {
 
 /* --- answers ----------------------------------------------------------- */
 
-/* The header of a landed record; more of it is read where it is long. */
-static apr_status_t read_landed(dp_waiter_t *waiter, dp_record_t *record,
-                                apr_size_t length, apr_pool_t *pool)
-{
-    apr_size_t have = length < DOGPILE_BLOB_HEAD ? length : DOGPILE_BLOB_HEAD;
-    apr_status_t rv = APR_INCOMPLETE;
-
-    while (rv == APR_INCOMPLETE) {
-        unsigned char *bytes = apr_palloc(pool, have);
-        apr_size_t need = 0;
-
-        rv = dp_flight_read(waiter, 0, bytes, have);
-        if (rv == APR_SUCCESS) {
-            rv = dp_record_read(record, bytes, have, length, NULL, &need, pool);
-        }
-        if (rv == APR_INCOMPLETE && need <= have) {
-            rv = APR_EINVAL;
-        }
-        have = need;
-    }
-    return rv;
-}
-
-static int answer_landed(request_rec *r, const dp_task_t *task,
-                         dp_waiter_t *waiter, const dp_outcome_t *outcome,
-                         const char *how)
-{
-    int index = outcome->is_part ? 0 : dp_task_index(task);
-    dp_record_t record;
-    apr_status_t rv = read_landed(waiter, &record, outcome->length, r->pool);
-    char *body = NULL;
-
-    if (rv == APR_SUCCESS && index >= record.ntiles) {
-        rv = APR_EINVAL;
-    }
-    if (rv == APR_SUCCESS) {
-        body = apr_palloc(r->pool, record.tiles[index].length);
-        rv = dp_flight_read(waiter, record.tiles[index].offset, body,
-                            record.tiles[index].length);
-    }
-    if (rv != APR_SUCCESS) {
-        dp_rlog(r, APLOG_ERR, rv, 203, "source %s: can't read a landed tile",
-                task->source_name);
-        return dp_reply_failure(r, &task->dir, HTTP_INTERNAL_SERVER_ERROR, 0,
-                                how);
-    }
-    dp_reply_note(r, strcmp(how, "hit") == 0 ? "hit" : "miss");
-    return dp_reply_tile(
-        r, &task->dir, &record, index, how,
-        apr_bucket_pool_create(body, record.tiles[index].length, r->pool,
-                               r->connection->bucket_alloc));
-}
-
-static int answer_failure(request_rec *r, const dp_task_t *task,
-                          const dp_outcome_t *outcome, const char *how)
-{
-    const dp_lack_t lack = {
-        .how = how,
-        .why = outcome->is_remembered
-                   ? apr_pstrcat(r->pool, outcome->why, ", remembered", NULL)
-                   : outcome->why,
-        .status = outcome->status,
-        .retry_after_sec = outcome->retry_after_sec,
-        .is_failure = 1,
-        .is_final = outcome->blame == DP_BLAME_PICTURE,
-        .counter = DP_COUNT_failed,
-    };
-
-    return dp_answer_instead(r, task, &lack);
-}
-
 static int shed(request_rec *r, const dp_task_t *task, const char *why)
 {
     const dp_lack_t lack = {
@@ -119,41 +49,6 @@ static int shed(request_rec *r, const dp_task_t *task, const char *why)
     };
 
     return dp_answer_instead(r, task, &lack);
-}
-
-/* How a request came to its tile, for Cache-Status (RFC 9211). */
-static const char *way_of(const dp_task_t *task, dp_join_e join,
-                          const dp_outcome_t *outcome, apr_pool_t *pool)
-{
-    int is_off_grid = task->verdict == DP_VERDICT_OFF_GRID
-                      && outcome->kind == DP_OUTCOME_RECORD;
-    int is_other =
-        outcome->source_status != 0 && outcome->source_status != HTTP_OK;
-
-    return apr_pstrcat(
-        pool, "fwd=", task->fwd,
-        is_other ? apr_psprintf(pool, "; fwd-status=%d", outcome->source_status)
-                 : "",
-        outcome->is_storable ? "; stored" : "",
-        join == DP_JOIN_WAITER ? "; collapsed" : "",
-        is_off_grid ? "; detail=\"off-grid\"" : "", NULL);
-}
-
-static int answer_outcome(request_rec *r, const dp_task_t *task,
-                          dp_waiter_t *waiter, const dp_outcome_t *outcome,
-                          const char *how)
-{
-    apr_table_setn(r->subprocess_env, "DOGPILE_FETCH_MS",
-                   apr_psprintf(r->pool, "%u", outcome->fetch_ms));
-    switch (outcome->kind) {
-    case DP_OUTCOME_RECORD:
-        return answer_landed(r, task, waiter, outcome, how);
-    case DP_OUTCOME_PASS:
-        return dp_pass_through(r, task, DP_REASON_UNSHAREABLE);
-    case DP_OUTCOME_FAILED:
-        break;
-    }
-    return answer_failure(r, task, outcome, how);
 }
 
 /* --- waiting ----------------------------------------------------------- */
@@ -170,6 +65,13 @@ static apr_status_t leave(void *baton)
     return APR_SUCCESS;
 }
 
+static void note_wait(request_rec *r, const dp_wait_t *wait, apr_time_t now)
+{
+    apr_table_setn(r->subprocess_env, "DOGPILE_WAIT_MS",
+                   apr_psprintf(r->pool, "%" APR_TIME_T_FMT,
+                                apr_time_as_msec(now - wait->begun)));
+}
+
 /* The wait is over: answer with what has landed, or with an error. */
 static int finish(request_rec *r, void *baton)
 {
@@ -179,12 +81,11 @@ static int finish(request_rec *r, void *baton)
     dp_outcome_t outcome;
     int status;
 
-    apr_table_setn(r->subprocess_env, "DOGPILE_WAIT_MS",
-                   apr_psprintf(r->pool, "%" APR_TIME_T_FMT,
-                                apr_time_as_msec(now - wait->begun)));
+    note_wait(r, wait, now);
     if (dp_flight_outcome(wait->waiter, &outcome)) {
-        status = answer_outcome(r, task, wait->waiter, &outcome,
-                                way_of(task, wait->join, &outcome, r->pool));
+        status =
+            dp_answer_outcome(r, task, wait->waiter, &outcome,
+                              dp_way_of(task, wait->join, &outcome, r->pool));
     }
     else {
         status = shed(r, task,
@@ -192,6 +93,27 @@ static int finish(request_rec *r, void *baton)
                                         : "no answer in time");
     }
     leave(wait);
+    return status;
+}
+
+/* The same with a tile that is at hand and small; else DECLINED. */
+static int finish_promptly(request_rec *r, void *baton, dp_scratch_t *scratch)
+{
+    dp_wait_t *wait = baton;
+    const dp_task_t *task = &wait->task;
+    dp_outcome_t outcome;
+    int status;
+
+    if (!dp_flight_outcome(wait->waiter, &outcome)) {
+        return DECLINED;
+    }
+    note_wait(r, wait, dp_clock_now(&dp_clock_monotonic));
+    status = dp_answer_in(scratch, r, task, wait->waiter, &outcome,
+                          dp_way_of(task, wait->join, &outcome, r->pool));
+    if (status != DECLINED) {
+        dp_count(&dp_child.area->counters, DP_COUNT_prompt);
+        leave(wait);
+    }
     return status;
 }
 
@@ -214,9 +136,10 @@ static apr_time_t deadline(const request_rec *r, const dp_wait_t *wait)
 
 static int wait_for_landing(request_rec *r, dp_wait_t *wait)
 {
+    static const dp_answers_t answers = {finish, finish_promptly};
     dp_parking_t *parking;
 
-    switch (dp_park_take(r, wait->until, finish, wait, &parking)) {
+    switch (dp_park_take(r, wait->until, &answers, wait, &parking)) {
     case DP_PARK_READY:
         if (!dp_flight_notify(wait->waiter, dp_park_wake, parking)) {
             return SUSPENDED;
@@ -265,7 +188,8 @@ static int wait_and_answer(request_rec *r, dp_wait_t *wait)
 
     if (is_as_good_as_stored(wait, &outcome)) {
         dp_count(counters, DP_COUNT_hits);
-        status = answer_outcome(r, &wait->task, wait->waiter, &outcome, "hit");
+        status =
+            dp_answer_outcome(r, &wait->task, wait->waiter, &outcome, "hit");
         leave(wait);
         return status;
     }
@@ -303,8 +227,8 @@ static int answer_remembered(request_rec *r, const dp_task_t *task,
         return dp_pass_through(r, task, DP_REASON_UNSHAREABLE);
     }
     dp_count(&dp_child.area->counters, DP_COUNT_remembered);
-    return answer_failure(r, task, outcome,
-                          apr_pstrcat(r->pool, "fwd=", task->fwd, NULL));
+    return dp_answer_failure(r, task, outcome,
+                             apr_pstrcat(r->pool, "fwd=", task->fwd, NULL));
 }
 
 int dp_wait_for_tile(request_rec *r, const dp_task_t *task)
