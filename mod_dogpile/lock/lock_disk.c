@@ -65,6 +65,7 @@ static const char *disk_create(dogpile_locker_t **locker,
     disk->dir.path = without_last_slash(conf->directory, result_pool);
     disk->dir.name = conf->name ? conf->name : "disk";
     disk->dir.log = conf->log;
+    disk->dir.lease_usec = conf->lease_usec;
     disk->dir.is_remote = 1; /* until it is known */
     disk->self.host = apr_pstrdup(result_pool, host);
     disk->self.boot = "-";

@@ -15,7 +15,7 @@
  *
  * A bucket is the list of leases on all keys whose digest begins alike. How
  * others are kept from changing it meanwhile is the business of its form; the
- * steps know no more of it than the four calls below. docs/design/disk.md has
+ * steps know no more of it than the five calls below. docs/design/disk.md has
  * the reasons.
  */
 #ifndef DP_LOCK_LOCK_DISK_H
@@ -40,11 +40,12 @@ typedef struct dp_form_t dp_form_t;
 /* Where the buckets are. Constant once the child runs but for the form and
  * is_remote, which wait for a directory that hangs when the child starts. */
 typedef struct dp_lockdir_t {
-    const char *path;         /* absolute */
-    const char *name;         /* of the locker, for messages */
-    const dogpile_log_t *log; /* or NULL */
-    const dp_form_t *form;    /* NULL until known; atomic */
-    int is_remote;            /* the file system may hang, and writes may fail
+    const char *path;               /* absolute */
+    const char *name;               /* of the locker, for messages */
+    const dogpile_log_t *log;       /* or NULL */
+    const dp_form_t *form;          /* NULL until known; atomic */
+    apr_interval_time_t lease_usec; /* of this locker's leases */
+    int is_remote; /* the file system may hang, and writes may fail
                                  after write(2) has returned; atomic */
 } dp_lockdir_t;
 
@@ -58,6 +59,7 @@ struct dp_bucket_t {
     const char *before;         /* content as it was read, for taking back */
     apr_size_t before_size;
     const char *version;     /* rename: what was read */
+    apr_time_t written;      /* rename: when, by the file server's clock */
     apr_array_header_t *old; /* rename: of const char *, what may be removed */
     apr_pool_t *pool;
 };
@@ -84,6 +86,10 @@ struct dp_form_t {
      * enter(). EAGAIN: somebody has; begin the change anew. On failure what
      * was there before is there. */
     apr_status_t (*save)(dp_bucket_t *bucket);
+
+    /* Is the bucket certainly as enter() has shown it? For an answer that
+     * comes without a change. EAGAIN: no; begin the change anew. */
+    apr_status_t (*confirm)(dp_bucket_t *bucket);
 
     /* End the change, or forget it where save() wasn't called. */
     void (*leave)(dp_bucket_t *bucket);

@@ -148,6 +148,13 @@ static apr_status_t flock_save(dp_bucket_t *bucket)
     return APR_SUCCESS;
 }
 
+/* Nobody changes what is locked. */
+static apr_status_t flock_confirm(dp_bucket_t *bucket)
+{
+    (void)bucket;
+    return APR_SUCCESS;
+}
+
 static apr_status_t flock_look(dp_bucket_t *bucket)
 {
     int fd = open(bucket->path, O_RDONLY | DP_IO_FLAGS);
@@ -169,5 +176,6 @@ const dp_form_t dp_form_flock = {.name = "flock",
                                  .nbuckets = DP_BUCKETS,
                                  .enter = flock_enter,
                                  .save = flock_save,
+                                 .confirm = flock_confirm,
                                  .leave = flock_leave,
                                  .look = flock_look};

@@ -208,6 +208,22 @@ apr_status_t dp_form_publish(const char *path, const dp_form_t *form,
     return status;
 }
 
+/* The form that is there, after all that was done. A client that remembers
+ * that there was none is asked again for a while. */
+static apr_status_t read_settled(const dp_form_t **form, int dirfd)
+{
+    dp_patience_t patience = dp_patience_make(DP_BUCKET_WAIT_USEC);
+    apr_status_t status;
+
+    do {
+        status = read_form(form, dirfd);
+        if (status == APR_SUCCESS && *form == NULL) {
+            status = EAGAIN;
+        }
+    } while (dp_patience_again(&patience, status));
+    return status == EAGAIN ? APR_TIMEUP : status;
+}
+
 /* Learn the form, or decide. */
 static apr_status_t settle(const dp_form_t **form, const char **why_not,
                            int dirfd, const dp_lockdir_t *dir, apr_pool_t *pool)
@@ -223,14 +239,14 @@ static apr_status_t settle(const dp_form_t **form, const char **why_not,
     }
     status = publish(dirfd, *why_not ? &dp_form_rename : &dp_form_flock, pool);
     if (status == APR_SUCCESS) {
-        status = read_form(form, dirfd);
+        status = read_settled(form, dirfd);
     }
     if (status == APR_SUCCESS && *form == &dp_form_rename && *why_not) {
         dp_log(dir->log, DOGPILE_LOG_NOTICE, 705, APR_SUCCESS,
                "locker %s: %s keeps its locks by rename: %s", dir->name,
                dir->path, *why_not);
     }
-    return status == APR_SUCCESS && *form == NULL ? APR_EGENERAL : status;
+    return status;
 }
 
 apr_status_t dp_form_settle(dp_lockdir_t *dir, const char **why,

@@ -11,6 +11,7 @@
 #include "lock/lock_disk_io.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -116,6 +117,12 @@ apr_status_t dp_io_open(int *fd, const char *path, const char *directory)
     return status;
 }
 
+apr_time_t dp_io_written(const struct stat *info)
+{
+    return apr_time_from_sec((apr_time_t)info->st_mtim.tv_sec)
+           + info->st_mtim.tv_nsec / 1000;
+}
+
 /* Both times at once, which whoever may write may do (utimensat(2)); one
  * alone needs the owner. */
 apr_status_t dp_io_touch(apr_time_t *now, int fd)
@@ -125,8 +132,23 @@ apr_status_t dp_io_touch(apr_time_t *now, int fd)
     if (futimens(fd, NULL) != 0 || fstat(fd, &info) != 0) {
         return dp_io_failure();
     }
-    *now = apr_time_from_sec((apr_time_t)info.st_mtim.tv_sec)
-           + info.st_mtim.tv_nsec / 1000;
+    *now = dp_io_written(&info);
+    return APR_SUCCESS;
+}
+
+/* From `size` bytes on until there are `room`, or the file ends. */
+static apr_status_t read_on(char *text, apr_size_t *size, int fd,
+                            apr_size_t room)
+{
+    ssize_t got = 1;
+
+    while (*size < room && got != 0) {
+        got = pread(fd, text + *size, room - *size, (off_t)*size);
+        if (got < 0 && errno != EINTR) {
+            return dp_io_failure();
+        }
+        *size += got > 0 ? (apr_size_t)got : 0;
+    }
     return APR_SUCCESS;
 }
 
@@ -136,28 +158,26 @@ apr_status_t dp_io_read(const char **bytes, apr_size_t *size, int fd,
     struct statx info;
     apr_size_t room;
     char *text;
-    ssize_t got;
+    apr_status_t status;
 
-    /* How long it is now: network file systems remember for a while. */
+    /* Network file systems remember for a while how long it was; this makes
+     * those that can be made ask again. It is believed no further than for
+     * how much room there must be: the end is where reading ends. */
     if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &info)
         != 0) {
         return dp_io_failure();
     }
-    room = info.stx_size > max ? max + 1 : (apr_size_t)info.stx_size;
-    text = apr_palloc(result_pool, room + 1);
-    *bytes = text;
+    room = info.stx_size < max ? (apr_size_t)info.stx_size + 1 : max + 1;
+    text = apr_palloc(result_pool, room);
     *size = 0;
-    while (*size < room) {
-        got = pread(fd, text + *size, room - *size, (off_t)*size);
-        if (got < 0 && errno != EINTR) {
-            return dp_io_failure();
-        }
-        if (got == 0) {
-            break;
-        }
-        *size += got > 0 ? (apr_size_t)got : 0;
+    status = read_on(text, size, fd, room);
+    while (status == APR_SUCCESS && *size == room && room <= max) {
+        room = 2 * room < max ? 2 * room : max + 1;
+        text = memcpy(apr_palloc(result_pool, room), text, *size);
+        status = read_on(text, size, fd, room);
     }
-    return APR_SUCCESS;
+    *bytes = text;
+    return status;
 }
 
 apr_status_t dp_io_write(int fd, const char *bytes, apr_size_t size)

@@ -9,6 +9,7 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 /* Every open here. Non-blocking, so that a pipe put there can't hold us. */
 #define DP_IO_FLAGS (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
@@ -43,6 +44,9 @@ apr_status_t dp_io_adopt(int fd, int dirfd);
 
 /* Touch an open file: what time is it where the file is? */
 apr_status_t dp_io_touch(apr_time_t *now, int fd);
+
+/* When a file was last written, or touched. */
+apr_time_t dp_io_written(const struct stat *info);
 
 /* Up to max + 1 bytes, so that a file that is too large can be told. */
 apr_status_t dp_io_read(const char **bytes, apr_size_t *size, int fd,

@@ -33,10 +33,9 @@
 #define FIRST "00000000000000000000000000000000"
 #define VERSION_DIGITS (DP_ID_HEX_BYTES - 1)
 
-/* What a writer left who died between its two steps is removed when it is so
- * old, a few at a time. */
-#define LEFT_OVER_USEC apr_time_from_sec(3600)
-#define LEFT_OVERS_MAX 4
+/* What those left whose rename came too late, or who died before it, is removed
+ * by whoever comes next, so many files a step. */
+#define LEFT_OVERS_MAX 16
 /* More names than that aren't ours. */
 #define NAMES_MAX 4096
 
@@ -105,9 +104,11 @@ static apr_status_t find_version(dp_bucket_t *bucket)
     return status;
 }
 
-/* EAGAIN: another version has followed, and this one's file was removed. */
+/* EAGAIN: another version has followed, and this one's file was removed.
+ * APR_EINVAL: that isn't a list of leases. */
 static apr_status_t read_version(dp_bucket_t *bucket)
 {
+    struct stat info = {.st_size = 0};
     apr_status_t status;
     int fd;
 
@@ -120,7 +121,11 @@ static apr_status_t read_version(dp_bucket_t *bucket)
     }
     status = dp_io_read(&bucket->before, &bucket->before_size, fd,
                         DP_LOCKFILE_BYTES_MAX, bucket->pool);
+    if (fstat(fd, &info) != 0) {
+        status = dp_io_failure();
+    }
     close(fd);
+    bucket->written = dp_io_written(&info);
     if (status == APR_SUCCESS && bucket->before_size == 0) {
         return APR_EINVAL; /* a crash of the server took what was written */
     }
@@ -159,12 +164,14 @@ static apr_status_t write_version(const dp_bucket_t *bucket,
     if (status != APR_SUCCESS) {
         (void)unlinkat(bucket->fd, version, 0);
     }
-    return status;
+    /* Removed meanwhile: another version has followed. */
+    return status == ESTALE ? EAGAIN : status;
 }
 
 /* The rename wasn't done, says the file server. It may have been done
- * nevertheless, and the answer to the first request been lost. Only a look
- * tells; what it doesn't tell is left to the janitor. */
+ * nevertheless, and the answer to the first request been lost. A look tells;
+ * if it is out of date, the next try does. The new version's file may count,
+ * so it is left to whoever comes next. */
 static apr_status_t find_out(const dp_bucket_t *bucket, const char *version,
                              apr_status_t failure)
 {
@@ -177,9 +184,6 @@ static apr_status_t find_out(const dp_bucket_t *bucket, const char *version,
     }
     if (strcmp(now.version, version) == 0) {
         return APR_SUCCESS;
-    }
-    if (strcmp(now.version, bucket->version) != 0) {
-        (void)unlinkat(bucket->fd, version, 0);
     }
     return failure == ENOENT ? EAGAIN : failure;
 }
@@ -195,18 +199,17 @@ static apr_status_t follow(const dp_bucket_t *bucket, const char *version)
     return find_out(bucket, version, dp_io_failure());
 }
 
-/* Remove the version before, and what the dead have left. */
+/* Remove the version before, and all others that were there when our own was
+ * begun. Whoever wrote one of them had seen, at the latest, what we have
+ * followed: its rename fails. */
 static void tidy(const dp_bucket_t *bucket)
 {
-    struct stat info;
     int i;
 
     for (i = 0; i < bucket->old->nelts; i++) {
         const char *name = APR_ARRAY_IDX(bucket->old, i, const char *);
 
-        if (fstatat(bucket->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0
-            && bucket->now - apr_time_from_sec((apr_time_t)info.st_mtim.tv_sec)
-                   > LEFT_OVER_USEC) {
+        if (strcmp(name, bucket->version) != 0) {
             (void)unlinkat(bucket->fd, name, 0);
         }
     }
@@ -239,8 +242,8 @@ static apr_status_t rename_save(dp_bucket_t *bucket)
     return status;
 }
 
-/* What counts can't be understood or is lost: keep it for people, begin anew.
- * If it doesn't count any more, saving fails, and it was no loss. */
+/* What counts can't be understood: keep it for people, begin anew. If it
+ * doesn't count any more, saving fails, and it was no loss. */
 static apr_status_t set_aside(dp_bucket_t *bucket)
 {
     const char *bad = apr_pstrcat(bucket->pool, bucket->path, ".bad", NULL);
@@ -257,33 +260,60 @@ static apr_status_t set_aside(dp_bucket_t *bucket)
     return status == APR_SUCCESS ? APR_EINVAL : status;
 }
 
-/* Is a version whose file is gone still the one that counts? */
-static int is_lost(const dp_bucket_t *bucket)
+/* A version that is gone and still counts was lost by the file server. But
+ * both are looks. An exclusive create fails where only the look was wrong, and
+ * leaves an empty file where it was right: one that is damaged. */
+static void mark_lost(const dp_bucket_t *bucket)
 {
     dp_bucket_t now = *bucket;
     apr_status_t status = find_version(&now);
 
     rename_leave(&now);
-    return status == APR_SUCCESS && strcmp(now.version, bucket->version) == 0;
+    if (status == APR_SUCCESS && strcmp(now.version, bucket->version) == 0) {
+        (void)write_version(bucket, bucket->version, "", 0);
+    }
+}
+
+/*
+ * What was read isn't a list of leases. So a client shows a sound version, too,
+ * when it remembers how that was in the making. It is believed when the file
+ * is older than a lease, whatever was in it: then all that is over. APR_EINVAL,
+ * or until then EAGAIN.
+ */
+static apr_status_t judge_damage(dp_bucket_t *bucket)
+{
+    apr_status_t status =
+        dp_lockdir_now(&bucket->now, bucket->dir, bucket->pool);
+
+    if (status != APR_SUCCESS) {
+        return status;
+    }
+    return bucket->now - bucket->written > bucket->dir->lease_usec ? APR_EINVAL
+                                                                   : EAGAIN;
+}
+
+static apr_status_t enter_version(dp_bucket_t *bucket)
+{
+    apr_status_t status = read_version(bucket);
+
+    if (status == APR_SUCCESS) {
+        return dp_lockdir_now(&bucket->now, bucket->dir, bucket->pool);
+    }
+    if (status == EAGAIN) {
+        mark_lost(bucket);
+    }
+    if (status == APR_EINVAL) {
+        status = judge_damage(bucket);
+    }
+    return status == APR_EINVAL ? set_aside(bucket) : status;
 }
 
 static apr_status_t rename_enter(dp_bucket_t *bucket)
 {
     apr_status_t status = find_version(bucket);
-    apr_status_t timed;
 
     if (status == APR_SUCCESS) {
-        status = read_version(bucket);
-        if (status == EAGAIN && is_lost(bucket)) {
-            status = APR_EINVAL;
-        }
-    }
-    if (status == APR_SUCCESS || status == APR_EINVAL) {
-        timed = dp_lockdir_now(&bucket->now, bucket->dir, bucket->pool);
-        status = timed == APR_SUCCESS ? status : timed;
-    }
-    if (status == APR_EINVAL) {
-        status = set_aside(bucket);
+        status = enter_version(bucket);
     }
     if (status != APR_SUCCESS) {
         rename_leave(bucket);
@@ -299,6 +329,9 @@ static apr_status_t rename_look(dp_bucket_t *bucket)
         status = read_version(bucket);
     }
     rename_leave(bucket);
+    if (status == APR_EINVAL) {
+        return judge_damage(bucket);
+    }
     /* A directory that isn't there isn't an empty bucket. */
     return status == ENOENT ? ENOTDIR : status;
 }
@@ -307,5 +340,6 @@ const dp_form_t dp_form_rename = {.name = "rename",
                                   .nbuckets = 64,
                                   .enter = rename_enter,
                                   .save = rename_save,
+                                  .confirm = rename_save,
                                   .leave = rename_leave,
                                   .look = rename_look};

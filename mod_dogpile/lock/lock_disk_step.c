@@ -10,7 +10,9 @@
  *
  * The invariant: a record counts only while its bucket is in our hands. What
  * a look without entering has shown is told to people and waiters and never
- * acted upon.
+ * acted upon. What entering has shown may be out of date, too, in one form:
+ * save() finds out, and confirm() where nothing is to be saved. A refusal needs
+ * neither: whoever is refused asks again.
  */
 #include <errno.h>
 
@@ -207,13 +209,22 @@ apr_status_t dp_disk_take(dp_disk_call_t *call, apr_pool_t *pool)
     return in_bucket(call, take, pool);
 }
 
+/* The lease isn't there: an answer that must not come from a look out of date,
+ * since a release that believed it would leave the lease behind. */
+static apr_status_t not_there(dp_bucket_t *bucket)
+{
+    apr_status_t status = bucket->dir->form->confirm(bucket);
+
+    return status == APR_SUCCESS ? APR_NOTFOUND : status;
+}
+
 static apr_status_t prolong(dp_bucket_t *bucket, dp_disk_call_t *call)
 {
     dp_lease_t *lease = dp_lease_find(bucket->leases, &call->key.digest,
                                       &call->token, bucket->now);
 
     if (lease == NULL) {
-        return APR_NOTFOUND;
+        return not_there(bucket);
     }
     lease->lease_usec = call->disk->locker.conf->lease_usec;
     lease->until = bucket->now + lease->lease_usec;
@@ -231,7 +242,7 @@ static apr_status_t give_back(dp_bucket_t *bucket, dp_disk_call_t *call)
                                             &call->token, bucket->now);
 
     if (lease == NULL) {
-        return APR_NOTFOUND;
+        return not_there(bucket);
     }
     dp_lease_remove(bucket->leases, lease);
     dp_lease_drop_over(bucket->leases, bucket->now);
@@ -250,7 +261,7 @@ static apr_status_t end_all(dp_bucket_t *bucket, dp_disk_call_t *call)
     dp_lease_drop(bucket->leases, digest, "w", bucket->now);
     return dp_lease_drop(bucket->leases, digest, "xs", bucket->now) > 0
                ? bucket->dir->form->save(bucket)
-               : APR_NOTFOUND;
+               : not_there(bucket);
 }
 
 apr_status_t dp_disk_end_all(dp_disk_call_t *call, apr_pool_t *pool)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lock_disk_fixture.h"
 
+#include <apr_atomic.h>
 #include <apr_strings.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -125,6 +127,79 @@ void lock_disk_put(const char *path, const char *bytes, apr_size_t size)
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
     close(fd);
+}
+
+/* Once more as long as nothing is known: unavailable isn't lost. */
+static apr_status_t insist(lock_disk_contest_t *contest,
+                           const dogpile_id_t *token,
+                           apr_status_t (*call)(dogpile_locker_t *locker,
+                                                const dogpile_lock_key_t *key,
+                                                const dogpile_id_t *token))
+{
+    apr_time_t deadline = apr_time_now() + CONTRACT_PATIENCE_USEC;
+    apr_status_t status;
+
+    do {
+        status = call(contest->locker, &contest->key, token);
+    } while (status == APR_TIMEUP && apr_time_now() < deadline);
+    if (status != APR_SUCCESS && status != APR_NOTFOUND) {
+        apr_atomic_inc32(&contest->failures);
+    }
+    return status;
+}
+
+static void hold(lock_disk_contest_t *contest, const dogpile_id_t *token)
+{
+    apr_atomic_inc32(&contest->taken);
+    if (apr_atomic_inc32(&contest->inside) != 0) {
+        apr_atomic_inc32(&contest->crowds);
+    }
+    if (insist(contest, token, contract_renew) == APR_NOTFOUND) {
+        apr_atomic_inc32(&contest->lost);
+    }
+    apr_atomic_dec32(&contest->inside);
+    if (insist(contest, token, contract_release) == APR_NOTFOUND) {
+        apr_atomic_inc32(&contest->unknown);
+    }
+}
+
+static void *contend(void *baton)
+{
+    lock_disk_contest_t *contest = baton;
+    apr_time_t deadline = apr_time_now() + CONTRACT_PATIENCE_USEC;
+    apr_uint32_t taken = 0;
+    apr_status_t status;
+    dogpile_id_t token;
+
+    while (taken < contest->rounds && apr_time_now() < deadline) {
+        status = contract_try(contest->locker, &contest->key, DOGPILE_EXCLUSIVE,
+                              &token);
+        if (status == APR_SUCCESS) {
+            hold(contest, &token);
+            taken++;
+        }
+        else if (status != APR_EEXIST && status != APR_TIMEUP) {
+            apr_atomic_inc32(&contest->failures);
+        }
+        if (contest->between) {
+            contest->between();
+        }
+    }
+    return NULL;
+}
+
+void lock_disk_contend(lock_disk_contest_t *contest)
+{
+    pthread_t threads[2];
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, contend, contest),
+                         0);
+    }
+    for (i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
 }
 
 void lock_disk_be_nobody(gid_t group)

@@ -34,6 +34,23 @@ dogpile_locker_t *lock_disk_locker(void);
 /* Write a file. */
 void lock_disk_put(const char *path, const char *bytes, apr_size_t size);
 
+/* Two who contend for one lock, each until it has had it `rounds` times: take,
+ * renew, give back. What is unavailable or someone else's is tried again. */
+typedef struct lock_disk_contest_t {
+    dogpile_locker_t *locker;
+    dogpile_lock_key_t key;
+    apr_uint32_t rounds;
+    void (*between)(void); /* called after each; or NULL */
+    apr_uint32_t inside;   /* holders now */
+    apr_uint32_t taken;    /* acquisitions in all */
+    apr_uint32_t crowds;   /* times that two were inside */
+    apr_uint32_t lost;     /* leases that weren't there to be renewed */
+    apr_uint32_t unknown;  /* leases that weren't there to be given back */
+    apr_uint32_t failures; /* anything but mine, someone else's, no answer */
+} lock_disk_contest_t;
+
+void lock_disk_contend(lock_disk_contest_t *contest);
+
 /* For a while, where we are root, a member of that group and nobody else. */
 void lock_disk_be_nobody(gid_t group);
 void lock_disk_be_root(void);

@@ -105,7 +105,13 @@ apr_status_t contract_renew(dogpile_locker_t *locker,
                             const dogpile_lock_key_t *key,
                             const dogpile_id_t *token)
 {
-    return dp_lock_renew(locker, key, token, unit_pool);
+    apr_pool_t *pool;
+    apr_status_t status;
+
+    apr_pool_create(&pool, NULL);
+    status = dp_lock_renew(locker, key, token, pool);
+    apr_pool_destroy(pool);
+    return status;
 }
 
 apr_status_t contract_release(dogpile_locker_t *locker,

@@ -2,12 +2,14 @@
 /*
  * The disk locker keeps every locker's promises where flock doesn't work, and
  * what only versions that follow by rename can get wrong: late writers, lost
- * and damaged versions, what the dead leave behind.
+ * and damaged versions, what others leave behind. What looks out of date come to
+ * is in test_lock_disk_late.c.
  */
 #include <apr_strings.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -86,15 +88,32 @@ START_TEST(a_late_writer_changes_nothing)
 }
 END_TEST
 
-/* Unavailable once, then empty; never free at once. */
-static void assert_begun_anew(dogpile_locker_t *locker,
-                              const dogpile_lock_key_t *key)
+static void set_date(const char *path, time_t when)
 {
-    dogpile_id_t token;
-    apr_status_t status = contract_try(locker, key, DOGPILE_EXCLUSIVE, &token);
+    struct timespec times[2] = {{.tv_sec = when}, {.tv_sec = when}};
 
-    ck_assert_int_eq(status, APR_EINVAL);
-    ck_assert_int_eq(unit_log_count, 2); /* 701, and that it was in vain */
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* A version that isn't one: unavailable until whatever it held is over, and
+ * once more; then empty. */
+static void assert_begun_anew(dogpile_locker_t *locker,
+                              const dogpile_lock_key_t *key,
+                              const char *version)
+{
+    dogpile_lock_state_e state;
+    dogpile_id_t token;
+
+    ck_assert_int_eq(contract_try(locker, key, DOGPILE_EXCLUSIVE, &token),
+                     APR_TIMEUP);
+    ck_assert_int_eq(
+        dp_lock_probe(locker, key, DOGPILE_SHARED, &state, NULL, unit_pool),
+        APR_TIMEUP);
+    ck_assert_int_eq(unit_log_last_id, 700);
+    set_date(version, time(NULL) - 2 * apr_time_sec(CONTRACT_LONG_USEC));
+    ck_assert_int_eq(contract_try(locker, key, DOGPILE_EXCLUSIVE, &token),
+                     APR_EINVAL);
+    ck_assert_int_eq(unit_log_last_id, 701);
     contract_take(locker, key, DOGPILE_EXCLUSIVE);
     ck_assert_int_eq(unit_log_count, 2);
 }
@@ -109,7 +128,7 @@ START_TEST(a_damaged_version_is_set_aside)
     contract_take(locker, &key, DOGPILE_EXCLUSIVE);
     ck_assert_int_eq(count_files(&key, &version), 2);
     lock_disk_put(version, "garbage", 7);
-    assert_begun_anew(locker, &key);
+    assert_begun_anew(locker, &key, version);
     ck_assert_int_eq(
         stat(apr_pstrcat(unit_pool, bucket_path(&key), ".bad", NULL), &info),
         0);
@@ -126,7 +145,28 @@ START_TEST(a_version_that_was_lost_is_begun_anew)
     contract_take(locker, &key, DOGPILE_EXCLUSIVE);
     ck_assert_int_eq(count_files(&key, &version), 2);
     ck_assert_int_eq(unlink(version), 0);
-    assert_begun_anew(locker, &key);
+    assert_begun_anew(locker, &key, version);
+}
+END_TEST
+
+/* As a look out of date shows a version that was being made. */
+START_TEST(a_version_that_looks_damaged_keeps_its_leases)
+{
+    dogpile_locker_t *locker = make_locker();
+    dogpile_lock_key_t key = contract_key("a");
+    dogpile_id_t mine = contract_take(locker, &key, DOGPILE_EXCLUSIVE);
+    const char *version;
+    const char *whole;
+    dogpile_id_t token;
+
+    ck_assert_int_eq(count_files(&key, &version), 2);
+    whole = apr_pstrcat(unit_pool, lock_disk_directory(), "/../whole", NULL);
+    ck_assert_int_eq(rename(version, whole), 0);
+    lock_disk_put(version, "", 0);
+    ck_assert_int_eq(contract_try(locker, &key, DOGPILE_EXCLUSIVE, &token),
+                     APR_TIMEUP);
+    ck_assert_int_eq(rename(whole, version), 0);
+    ck_assert_int_eq(contract_renew(locker, &key, &mine), APR_SUCCESS);
 }
 END_TEST
 
@@ -152,29 +192,22 @@ START_TEST(a_bucket_that_says_two_things_is_unavailable)
 }
 END_TEST
 
-static void put_dated(const char *path, time_t when)
-{
-    struct timespec times[2] = {{.tv_sec = when}, {.tv_sec = when}};
-
-    lock_disk_put(path, "", 0);
-    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
-}
-
-START_TEST(what_the_dead_left_is_removed_when_it_is_old)
+/* Whatever doesn't count, young or old. */
+START_TEST(what_others_left_is_removed)
 {
     dogpile_locker_t *locker = make_locker();
     dogpile_lock_key_t key = contract_key("a");
-    const char *path = bucket_path(&key);
-    const char *old =
-        apr_pstrcat(unit_pool, path, "/0123456789abcdef0123456789abcdef", NULL);
-    const char *young =
-        apr_pstrcat(unit_pool, path, "/1123456789abcdef0123456789abcdef", NULL);
+    const char *version;
+    int i;
 
-    put_dated(old, 1000000);
-    put_dated(young, time(NULL));
-    contract_take(locker, &key, DOGPILE_EXCLUSIVE);
-    ck_assert_int_ne(access(old, F_OK), 0);
-    ck_assert_int_eq(access(young, F_OK), 0);
+    for (i = 0; i < 20; i++) {
+        lock_disk_put(apr_psprintf(unit_pool, "%s/0123456789abcdef%016x",
+                                   bucket_path(&key), (unsigned int)i),
+                      "", 0);
+    }
+    contract_take(locker, &key, DOGPILE_SHARED);
+    contract_take(locker, &key, DOGPILE_SHARED);
+    ck_assert_int_eq(count_files(&key, &version), 2);
 }
 END_TEST
 
@@ -183,5 +216,6 @@ LOCKER_CONTRACT_MAIN(lock_disk_rename_contract,
                      a_late_writer_changes_nothing,
                      a_damaged_version_is_set_aside,
                      a_version_that_was_lost_is_begun_anew,
+                     a_version_that_looks_damaged_keeps_its_leases,
                      a_bucket_that_says_two_things_is_unavailable,
-                     what_the_dead_left_is_removed_when_it_is_old)
+                     what_others_left_is_removed)

@@ -6,17 +6,21 @@
  * CONTENDERS try for one lock, with TOKENS acquisitions in all. Every change
  * (take, renew, give back) writes a new version and renames `is-SEEN` to
  * `is-NEW`; the file server does that in one step, and only while SEEN counts.
- * A look may be out of date by a version. A lease may end at any
+ * A look may be out of date: it shows any version that has ever counted, and
+ * shows it damaged BLURS times although it is not. A lease may end at any
  * instruction (ENDINGS times: its holder died, hangs, or is cut off). The
  * answer to a rename may get lost (LOSSES times), so that a change that was
  * made looks refused and is begun anew.
  *
- * What is claimed: two leases that run are never held at once, and a running
- * lease is ended by nobody but its holder.
+ * What is claimed: two leases that run are never held at once; a running lease
+ * is ended by nobody but its holder; a version that counts, or ever will, isn't
+ * removed; and whoever is told that he has nothing to give back hasn't.
  *
  * How it can be broken: BLIND (a look, then a rename over whatever counts),
- * NO_MERCY (a release doesn't look whose record is there). RENEW: holders renew
- * once, too.
+ * NO_MERCY (a release doesn't look whose record is there), HASTY (what looks
+ * damaged is begun anew at once, not when its lease must be over), CREDULOUS
+ * (a look that doesn't show the lease is believed), SORE_LOSER (whose rename
+ * looks late removes his version). RENEW: holders renew once, too.
  */
 #ifndef CONTENDERS
 #define CONTENDERS 3
@@ -30,16 +34,21 @@
 #ifndef LOSSES
 #define LOSSES 1
 #endif
+#ifndef BLURS
+#define BLURS 1
+#endif
 #define VERSIONS (3 * TOKENS + LOSSES + 2)
 
 byte counts;               /* the version that counts */
-byte past;                 /* one that counted, for looks out of date */
+bool counted[VERSIONS + 1]; /* it does, or did */
+byte removed;              /* of the versions up to this one, all that were
+                              no more needed */
 byte record[VERSIONS + 1]; /* by version: the token there, 0 none */
 byte versions, tokens;
 
 bool over[TOKENS + 1]; /* the lease isn't renewed any more */
 bool held[TOKENS + 1]; /* and until then its holder counts on it */
-byte holders, endings, losses;
+byte holders, endings, losses, blurs;
 
 inline lose(t)
 {
@@ -47,12 +56,17 @@ inline lose(t)
     held[t] = false
 }
 
+inline choose(version)
+{
+    select(version : 0 .. versions);
+    version = (counted[version] -> version : counts)
+}
+
+/* `known`: the versions that may be there, and so be removed. */
 inline look()
 {
-    atomic { if
-        :: seen = counts
-        :: seen = past
-        fi;
+    atomic { choose(seen);
+        known = versions;
         found = record[seen] }
 }
 
@@ -70,9 +84,11 @@ inline change(token)
 #else
         :: counts == seen ->
 #endif
-            assert(record[counts] == me || !held[record[counts]]);
-            past = counts;
+            assert(record[counts] == me || record[counts] == token ||
+                !held[record[counts]]);
+            assert(new > removed);
             counts = new;
+            counted[new] = true;
             done = true;
             if
             :: losses < LOSSES ->
@@ -81,12 +97,40 @@ inline change(token)
             :: skip
             fi
         :: else
+        fi };
+    atomic { if
+        :: done ->
+            removed = (known > removed -> known : removed);
+            assert(counts > removed)
+        :: else ->
+#ifdef SORE_LOSER
+            choose(third);
+            assert(third == seen || third == new || counts != new);
+            third = 0
+#endif
+            skip
         fi }
+}
+
+/* What was seen looks damaged: begin anew, for the next call. */
+inline mend()
+{
+    if
+#ifdef HASTY
+    :: versions < VERSIONS -> change(0)
+#else
+    :: versions < VERSIONS && (found == 0 || over[found]) -> change(0)
+#endif
+    :: else
+    fi
 }
 
 proctype Contender(byte c)
 {
-    byte me, seen, found, new, tries;
+    byte me, seen, found, new, tries, known;
+#ifdef SORE_LOSER
+    byte third;
+#endif
     bool done;
 
     do
@@ -94,6 +138,13 @@ proctype Contender(byte c)
             me = tokens };
 again:
         look();
+        if
+        :: blurs < BLURS ->
+            blurs++;
+            mend();
+            goto failed
+        :: skip
+        fi;
         if
         :: found == me -> skip /* done the first time */
         :: found != me && found != 0 && !over[found] -> goto failed
@@ -131,11 +182,17 @@ again:
         :: versions < VERSIONS -> change(0)
 #else
         :: found == me && versions < VERSIONS -> change(0)
+#ifdef CREDULOUS
+        :: found != me -> done = true
+#else
+        :: found != me && versions < VERSIONS -> change(found)
 #endif
-        :: else
+#endif
+        :: else -> done = false
         fi;
+        atomic { assert(!done || record[counts] != me) };
 failed:
-        atomic { me = 0; seen = 0; found = 0; new = 0; tries = 0;
+        atomic { me = 0; seen = 0; found = 0; new = 0; tries = 0; known = 0;
             done = false }
     od
 }

@@ -103,10 +103,15 @@ check disk.pml "-DNO_FLOCK" "$found"
 check disk.pml "-DNO_CHECK" "$found"
 check disk.pml "-DNO_MERCY" "$found"
 
-check disk_rename.pml "-DCONTENDERS=2 -DTOKENS=3 -DENDINGS=1" holds
+check disk_rename.pml \
+    "-DCONTENDERS=2 -DTOKENS=3 -DENDINGS=1 -DLOSSES=0 -DBLURS=0" holds
+check disk_rename.pml "-DCONTENDERS=2 -DTOKENS=2" holds
 check disk_rename.pml "-DCONTENDERS=2 -DTOKENS=2 -DRENEW" holds
 check disk_rename.pml "-DCONTENDERS=2 -DBLIND" "$found"
 check disk_rename.pml "-DCONTENDERS=2 -DNO_MERCY" "$found"
+check disk_rename.pml "-DCONTENDERS=2 -DTOKENS=2 -DHASTY" "$found"
+check disk_rename.pml "-DCONTENDERS=2 -DTOKENS=2 -DCREDULOUS" "$found"
+check disk_rename.pml "-DCONTENDERS=2 -DTOKENS=2 -DSORE_LOSER" "$found"
 
 check memcache.pml "" holds
 check memcache.pml "-DPLAIN_DELETE" "$found"
@@ -123,6 +128,8 @@ if [ "${1:-}" = deep ]; then
     check chain.pml "-DPOLL -DHOSTS=3 -DFAULTS=2 -DCUT -DCOMMON -DQUIET=3" \
         "$found"
     check disk.pml "-DCONTENDERS=3 -DTOKENS=3 -DUNLINKS=1 -DTEARS=1" holds
-    check disk_rename.pml "-DCONTENDERS=3 -DENDINGS=1 -DLOSSES=0" holds
+    check disk_rename.pml "-DCONTENDERS=2 -DENDINGS=1" holds
+    check disk_rename.pml "-DCONTENDERS=3 -DTOKENS=2 -DENDINGS=1 -DLOSSES=0" \
+        holds
 fi
 exit $failed
