@@ -19,6 +19,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "lock/lease_text.h"
 #include "lock/lock.h"
 #include "lock/lock_redis.h"
 
@@ -30,13 +31,8 @@ enum {
     SINCE,
     LEASE,
     STORE,
-    HOST,
-    BOOT,
-    PIDNS,
-    PID,
-    START,
-    LABEL,
-    NFIELDS
+    HOLDER,
+    NFIELDS = HOLDER + DP_LEASE_HOLDER_FIELDS
 };
 
 const char *dp_redis_lease_text(const dogpile_lock_key_t *key,
@@ -45,76 +41,22 @@ const char *dp_redis_lease_text(const dogpile_lock_key_t *key,
     char store[DP_ID_HEX_BYTES];
     const char *label = dp_lock_label(key->label, pool);
 
-    return apr_psprintf(pool,
-                        "%s %s %s %" APR_INT64_T_FMT " %" APR_INT64_T_FMT
-                        " %" APR_INT64_T_FMT " %s",
-                        dp_hex(store, key->store_id.bytes, DOGPILE_ID_BYTES),
-                        dp_text_escape(owner->host, pool), owner->boot,
-                        owner->pidns, owner->pid, owner->start,
-                        dp_text_escape(label, pool));
-}
-
-/* Cuts `line` at its spaces; exactly NFIELDS or 0. */
-static int split(char *line, char *fields[NFIELDS])
-{
-    int i;
-
-    for (i = 0; i < NFIELDS; i++) {
-        fields[i] = line;
-        line = strchr(line, ' ');
-        if (line == NULL) {
-            return i == NFIELDS - 1;
-        }
-        *line++ = '\0';
-    }
-    return 0;
-}
-
-/* An escaped text of at most `max` bytes, or NULL. */
-static const char *read_escaped(const char *field, apr_size_t max,
-                                apr_pool_t *pool)
-{
-    apr_size_t size = strlen(field);
-    const char *text = NULL;
-
-    if (size <= 3 * max) {
-        text = dp_text_unescape(field, size, 0, pool);
-    }
-    return text && strlen(text) <= max ? text : NULL;
-}
-
-static int read_owner(dp_owner_t *owner, char *fields[NFIELDS],
-                      apr_pool_t *pool)
-{
-    apr_size_t boot = strlen(fields[BOOT]);
-
-    owner->host = read_escaped(fields[HOST], DP_HOST_MAX, pool);
-    owner->boot = fields[BOOT];
-    return owner->host && owner->host[0] && boot > 0 && boot <= DP_BOOT_MAX
-           && strspn(fields[BOOT], "0123456789abcdef-") == boot
-           && dp_text_int(fields[PIDNS], 0, DP_LEASE_TIME_MAX, &owner->pidns)
-           && dp_text_int(fields[PID], 0, APR_INT32_MAX, &owner->pid)
-           && dp_text_int(fields[START], 0, DP_LEASE_TIME_MAX, &owner->start);
+    return apr_pstrcat(pool,
+                       dp_hex(store, key->store_id.bytes, DOGPILE_ID_BYTES),
+                       " ", dp_lease_write_holder(owner, label, pool), NULL);
 }
 
 static int read_lease(dp_lease_t *lease, char *line, apr_pool_t *pool)
 {
     char *fields[NFIELDS];
 
-    if (!split(line, fields) || strlen(fields[KIND]) != 1
-        || strchr("xsw", fields[KIND][0]) == NULL) {
-        return 0;
-    }
-    lease->kind = (dp_lease_kind_e)fields[KIND][0];
-    lease->label = read_escaped(fields[LABEL], DOGPILE_LABEL_MAX, pool);
-    return lease->label
+    return dp_lease_split(line, fields, NFIELDS)
+           && dp_lease_read_kind(lease, fields[KIND])
            && dp_unhex(lease->token.bytes, DOGPILE_ID_BYTES, fields[TOKEN])
            && dp_unhex(lease->store_id.bytes, DOGPILE_ID_BYTES, fields[STORE])
-           && dp_text_int(fields[UNTIL], 0, DP_LEASE_TIME_MAX, &lease->until)
-           && dp_text_int(fields[SINCE], 0, DP_LEASE_TIME_MAX, &lease->since)
-           && dp_text_int(fields[LEASE], 1, DP_LEASE_TIME_MAX,
-                          &lease->lease_usec)
-           && read_owner(&lease->owner, fields, pool);
+           && dp_lease_read_times(lease, fields[SINCE], fields[UNTIL],
+                                  fields[LEASE])
+           && dp_lease_read_holder(lease, fields + HOLDER, pool);
 }
 
 int dp_redis_leases_read(apr_array_header_t **leases, apr_time_t *now,

@@ -18,6 +18,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "lock/lease_text.h"
 
 #define MAGIC "dogpile-locks "
 #define FORMAT "1"
@@ -37,13 +38,8 @@ enum {
     SINCE,
     UNTIL,
     LEASE,
-    HOST,
-    BOOT,
-    PIDNS,
-    PID,
-    START,
-    LABEL,
-    NFIELDS
+    HOLDER,
+    NFIELDS = HOLDER + DP_LEASE_HOLDER_FIELDS
 };
 
 static void checksum(char hex[CHECKSUM_DIGITS + 1], const char *bytes,
@@ -57,7 +53,6 @@ static void checksum(char hex[CHECKSUM_DIGITS + 1], const char *bytes,
 
 static const char *lease_line(const dp_lease_t *lease, apr_pool_t *pool)
 {
-    const dp_owner_t *owner = &lease->owner;
     char token[DP_ID_HEX_BYTES];
     char store[DP_ID_HEX_BYTES];
     char digest[DP_DIGEST_HEX_BYTES];
@@ -65,15 +60,13 @@ static const char *lease_line(const dp_lease_t *lease, apr_pool_t *pool)
     return apr_psprintf(
         pool,
         "%s %s %c %s %" APR_TIME_T_FMT " %" APR_TIME_T_FMT " %" APR_TIME_T_FMT
-        " %s %s %" APR_INT64_T_FMT " %" APR_INT64_T_FMT " %" APR_INT64_T_FMT
         " %s\n",
         dp_hex(token, lease->token.bytes, DOGPILE_ID_BYTES),
         dp_hex(digest, lease->digest.bytes, DOGPILE_DIGEST_BYTES),
         (int)lease->kind,
         dp_hex(store, lease->store_id.bytes, DOGPILE_ID_BYTES), lease->since,
-        lease->until, lease->lease_usec, dp_text_escape(owner->host, pool),
-        owner->boot, owner->pidns, owner->pid, owner->start,
-        dp_text_escape(lease->label, pool));
+        lease->until, lease->lease_usec,
+        dp_lease_write_holder(&lease->owner, lease->label, pool));
 }
 
 apr_status_t dp_lockfile_write(const char **bytes, apr_size_t *size,
@@ -106,76 +99,19 @@ apr_status_t dp_lockfile_write(const char **bytes, apr_size_t *size,
     return APR_SUCCESS;
 }
 
-/* Cuts `line` at its spaces; exactly NFIELDS or 0. */
-static int split(char *line, char *fields[NFIELDS])
-{
-    int i;
-
-    for (i = 0; i < NFIELDS; i++) {
-        fields[i] = line;
-        line = strchr(line, ' ');
-        if (line == NULL) {
-            return i == NFIELDS - 1;
-        }
-        *line++ = '\0';
-    }
-    return 0;
-}
-
-/* An escaped text of at most `max` bytes, or NULL. */
-static const char *read_escaped(const char *field, apr_size_t max,
-                                apr_pool_t *pool)
-{
-    apr_size_t size = strlen(field);
-    const char *text = NULL;
-
-    if (size <= 3 * max) {
-        text = dp_text_unescape(field, size, 0, pool);
-    }
-    return text && strlen(text) <= max ? text : NULL;
-}
-
-static int read_kind(dp_lease_kind_e *kind, const char *field)
-{
-    if (field[0] == '\0' || field[1] != '\0' || !strchr("xsw", field[0])) {
-        return 0;
-    }
-    *kind = (dp_lease_kind_e)field[0];
-    return 1;
-}
-
-static int read_owner(dp_owner_t *owner, char *fields[NFIELDS],
-                      apr_pool_t *pool)
-{
-    apr_size_t boot = strlen(fields[BOOT]);
-
-    owner->host = read_escaped(fields[HOST], DP_HOST_MAX, pool);
-    owner->boot = fields[BOOT];
-    return owner->host && owner->host[0] && boot > 0 && boot <= DP_BOOT_MAX
-           && strspn(fields[BOOT], "0123456789abcdef-") == boot
-           && dp_text_int(fields[PIDNS], 0, DP_LEASE_TIME_MAX, &owner->pidns)
-           && dp_text_int(fields[PID], 0, APR_INT32_MAX, &owner->pid)
-           && dp_text_int(fields[START], 0, DP_LEASE_TIME_MAX, &owner->start);
-}
-
 static int read_lease(dp_lease_t *lease, char *line, apr_pool_t *pool)
 {
     char *fields[NFIELDS];
 
-    if (!split(line, fields)) {
-        return 0;
-    }
-    lease->label = read_escaped(fields[LABEL], DOGPILE_LABEL_MAX, pool);
-    return lease->label && read_kind(&lease->kind, fields[KIND])
+    return dp_lease_split(line, fields, NFIELDS)
+           && dp_lease_read_kind(lease, fields[KIND])
            && dp_unhex(lease->token.bytes, DOGPILE_ID_BYTES, fields[TOKEN])
            && dp_unhex(lease->digest.bytes, DOGPILE_DIGEST_BYTES,
                        fields[DIGEST])
            && dp_unhex(lease->store_id.bytes, DOGPILE_ID_BYTES, fields[STORE])
-           && dp_text_int(fields[SINCE], 0, DP_LEASE_TIME_MAX, &lease->since)
-           && dp_text_int(fields[UNTIL], 0, DP_LEASE_TIME_MAX, &lease->until)
-           && dp_text_int(fields[LEASE], 1, DP_LEASE_TIME_MAX,
-                          &lease->lease_usec)
-           && read_owner(&lease->owner, fields, pool);
+           && dp_lease_read_times(lease, fields[SINCE], fields[UNTIL],
+                                  fields[LEASE])
+           && dp_lease_read_holder(lease, fields + HOLDER, pool);
 }
 
 /* The first line: how long the rest is, if the rest is as it was written. */
