@@ -14,6 +14,8 @@
 
 #include "base/digest.h"
 
+#define WISH_MIN_USEC apr_time_from_sec(1)
+
 static dp_lease_t *at(const apr_array_header_t *leases, int i)
 {
     return &APR_ARRAY_IDX(leases, i, dp_lease_t);
@@ -73,6 +75,13 @@ dp_lease_t *dp_lease_find(apr_array_header_t *leases,
         }
     }
     return NULL;
+}
+
+apr_interval_time_t dp_lease_wish_usec(const dogpile_locker_conf_t *conf)
+{
+    apr_interval_time_t two_looks = 2 * conf->retry_usec;
+
+    return two_looks > WISH_MIN_USEC ? two_looks : WISH_MIN_USEC;
 }
 
 dp_lease_t *dp_lease_find_wish(apr_array_header_t *leases,

@@ -56,6 +56,10 @@ dp_lease_t *dp_lease_find(apr_array_header_t *leases,
                           const dogpile_digest_t *digest,
                           const dogpile_id_t *token, apr_time_t now);
 
+/* How long a wish lasts: two of its owner's longest pauses between looks, and
+ * longer than a stalled machine's pause. */
+apr_interval_time_t dp_lease_wish_usec(const dogpile_locker_conf_t *conf);
+
 /* The wish on `digest` that isn't over, or NULL. */
 dp_lease_t *dp_lease_find_wish(apr_array_header_t *leases,
                                const dogpile_digest_t *digest, apr_time_t now);

@@ -15,9 +15,14 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "lock/owner.h"
 
 /* machine-id(5): 32 hexadecimal digits and a line end. */
 #define MACHINE_ID_DIGITS 32
+
+/* Longer leases are a slip of the pen, and memcached takes 30 days for a
+ * date. */
+#define LEASE_MAX_USEC apr_time_from_sec(7 * 24 * 3600)
 
 /* A result that a call may not have, as one that says "unavailable". */
 static apr_status_t never(apr_status_t status, apr_status_t forbidden)
@@ -198,4 +203,24 @@ const char *dp_lock_this_host(apr_pool_t *pool)
         return apr_pstrdup(pool, name);
     }
     return "localhost";
+}
+
+const char *dp_lock_host(const dogpile_locker_conf_t *conf, apr_pool_t *pool)
+{
+    return conf->host ? conf->host : dp_lock_this_host(pool);
+}
+
+const char *dp_lock_check(const dogpile_locker_conf_t *conf, const char *host,
+                          apr_pool_t *pool)
+{
+    if (host[0] == '\0' || strlen(host) > DP_HOST_MAX) {
+        return apr_psprintf(pool,
+                            "DogpileLockHost: a name of 1 to %d bytes is "
+                            "allowed",
+                            DP_HOST_MAX);
+    }
+    if (conf->lease_usec <= 0 || conf->lease_usec > LEASE_MAX_USEC) {
+        return "DogpileLockTimeout: more than zero, at most 7 days";
+    }
+    return NULL;
 }

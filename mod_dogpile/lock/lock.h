@@ -62,4 +62,12 @@ const char *dp_lock_label(const char *label, apr_pool_t *result_pool);
  */
 const char *dp_lock_this_host(apr_pool_t *pool);
 
+/* The host id of a configuration, or this host's. */
+const char *dp_lock_host(const dogpile_locker_conf_t *conf, apr_pool_t *pool);
+
+/* What every back end that writes records asks of host id and lease: NULL, or
+ * what is wrong. */
+const char *dp_lock_check(const dogpile_locker_conf_t *conf, const char *host,
+                          apr_pool_t *pool);
+
 #endif

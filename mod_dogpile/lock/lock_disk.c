@@ -9,14 +9,10 @@
  */
 #include "lock/lock.h"
 
-#include <apr_atomic.h>
 #include <apr_strings.h>
 #include <string.h>
 
 #include "lock/lock_disk.h"
-
-/* Longer leases are a slip of the pen. */
-#define LEASE_MAX_USEC apr_time_from_sec(7 * 24 * 3600)
 
 /* "/locks/" would be followed if it were a symbolic link, "/locks" isn't. */
 static const char *without_last_slash(const char *path, apr_pool_t *pool)
@@ -34,7 +30,8 @@ static const char *disk_create(dogpile_locker_t **locker,
                                apr_pool_t *result_pool)
 {
     dp_disk_t *disk = apr_pcalloc(result_pool, sizeof(*disk));
-    const char *host = conf->host ? conf->host : dp_lock_this_host(result_pool);
+    const char *host = dp_lock_host(conf, result_pool);
+    const char *wrong;
 
     if (conf->directory == NULL || conf->directory[0] != '/') {
         return "a disk locker needs DogpileLockDirectory with an absolute "
@@ -44,14 +41,9 @@ static const char *disk_create(dogpile_locker_t **locker,
         return "a disk locker has no server: DogpileLockServer and "
                "DogpileLockSecretFile are not allowed";
     }
-    if (host[0] == '\0' || strlen(host) > DP_HOST_MAX) {
-        return apr_psprintf(result_pool,
-                            "DogpileLockHost: a name of 1 to %d bytes is "
-                            "allowed",
-                            DP_HOST_MAX);
-    }
-    if (conf->lease_usec <= 0 || conf->lease_usec > LEASE_MAX_USEC) {
-        return "DogpileLockTimeout: more than zero, at most 7 days";
+    wrong = dp_lock_check(conf, host, result_pool);
+    if (wrong) {
+        return wrong;
     }
     disk->gid = conf->gid;
     if (conf->group
@@ -95,10 +87,7 @@ static void disk_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
                           void *baton, apr_pool_t *scratch_pool)
 {
     dp_disk_t *disk = dp_disk_of(locker);
-    apr_uint32_t failures = apr_atomic_read32(&disk->failures);
-    apr_status_t last = (apr_status_t)apr_atomic_read32(&disk->last_failure);
     const dp_form_t *form = __atomic_load_n(&disk->dir.form, __ATOMIC_ACQUIRE);
-    char text[128];
 
     row(baton, "directory", disk->dir.path);
     row(baton, "host", disk->self.host);
@@ -108,11 +97,7 @@ static void disk_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
             apr_psprintf(scratch_pool, "%d of %d threads",
                          dp_work_hanging(disk->work), DP_WORK_THREADS_MAX));
     }
-    row(baton, "unavailable",
-        failures == 0
-            ? "never"
-            : apr_psprintf(scratch_pool, "%u times, last: %s", failures,
-                           apr_strerror(last, text, sizeof(text))));
+    dp_failures_describe(&disk->failures, row, baton, scratch_pool);
 }
 
 const dogpile_locker_provider_t dp_lock_disk = {

@@ -21,6 +21,7 @@
 #ifndef DP_LOCK_LOCK_DISK_H
 #define DP_LOCK_LOCK_DISK_H
 
+#include "lock/failures.h"
 #include "lock/lease.h"
 #include "lock/lock_disk_work.h"
 
@@ -157,9 +158,7 @@ typedef struct dp_disk_t {
     apr_gid_t gid; /* of the files: group=, or conf->gid */
     dp_owner_t self;
     dp_work_t *work;
-    volatile apr_uint32_t failures;     /* answers "unavailable" */
-    volatile apr_uint32_t last_failure; /* apr_status_t of the last */
-    volatile apr_uint32_t reported_sec; /* when one was logged */
+    dp_failures_t failures;
 } dp_disk_t;
 
 static inline dp_disk_t *dp_disk_of(dogpile_locker_t *locker)

@@ -11,7 +11,6 @@
  * The invariant: a step that ends after its caller has been told "unavailable"
  * gives back what it took.
  */
-#include <apr_atomic.h>
 #include <apr_strings.h>
 #include <string.h>
 
@@ -23,19 +22,10 @@
 /* Where the configuration doesn't say how long a server may think. */
 #define ANSWER_USEC apr_time_from_sec(1)
 
-/* One complaint a minute says as much as thousands. */
-#define REPORT_SEC 60
-
 apr_status_t dp_disk_unavailable(dp_disk_t *disk, apr_status_t status,
                                  const char *path)
 {
-    apr_uint32_t now = (apr_uint32_t)apr_time_sec(apr_time_now());
-    apr_uint32_t before = apr_atomic_read32(&disk->reported_sec);
-
-    apr_atomic_inc32(&disk->failures);
-    apr_atomic_set32(&disk->last_failure, (apr_uint32_t)status);
-    if (now - before >= REPORT_SEC
-        && apr_atomic_cas32(&disk->reported_sec, now, before) == before) {
+    if (dp_failures_add(&disk->failures, status)) {
         dp_log(disk->dir.log, DOGPILE_LOG_WARNING, 700, status,
                "locker %s: lock file %s can't be used%s", disk->dir.name, path,
                status == APR_ENOTIMPL

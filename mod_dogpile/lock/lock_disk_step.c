@@ -22,9 +22,6 @@
 #include "lock/lock_disk.h"
 #include "lock/lock_disk_io.h"
 
-/* A wish outlives two looks of its owner, and a stalled machine's pause. */
-#define WISH_MIN_USEC apr_time_from_sec(1)
-
 /* How long a look may try to mend what it has found. */
 #define FOLLOW_UP_USEC 50000
 
@@ -105,9 +102,7 @@ static dp_lease_t *add_lease(dp_bucket_t *bucket, const dp_disk_t *disk,
 
 static apr_interval_time_t wish_usec(const dp_disk_t *disk)
 {
-    apr_interval_time_t two_looks = 2 * disk->locker.conf->retry_usec;
-
-    return two_looks > WISH_MIN_USEC ? two_looks : WISH_MIN_USEC;
+    return dp_lease_wish_usec(disk->locker.conf);
 }
 
 /* Is there a wish that lasts until its owner looks again? */

@@ -17,11 +17,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "lock/thread.h"
 
 /* An idle thread ends after this. */
 #define IDLE_USEC apr_time_from_sec(10)
@@ -141,20 +141,14 @@ static void *work_thread(void *baton)
     return NULL;
 }
 
-/* Without signals, which are httpd's. */
 static void add_thread_locked(dp_work_t *work)
 {
-    sigset_t all;
-    sigset_t before;
     pthread_t thread;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&thread, NULL, work_thread, work) == 0) {
+    if (dp_thread_start(&thread, work_thread, work) == 0) {
         pthread_detach(thread);
         work->threads++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void enqueue_locked(dp_work_t *work, dp_job_t *job)

@@ -17,10 +17,6 @@
 
 #include "lock/lock.h"
 
-/* Longer leases are a slip of the pen, and memcached takes 30 days for a
- * date. */
-#define LEASE_MAX_USEC apr_time_from_sec(7 * 24 * 3600)
-
 static const char *check(const dogpile_locker_conf_t *conf, const char *host,
                          apr_pool_t *pool)
 {
@@ -31,16 +27,7 @@ static const char *check(const dogpile_locker_conf_t *conf, const char *host,
         return "a memcache locker has no DogpileLockSecretFile: keep others "
                "out by a firewall or a unix socket";
     }
-    if (host[0] == '\0' || strlen(host) > DP_HOST_MAX) {
-        return apr_psprintf(pool,
-                            "DogpileLockHost: a name of 1 to %d bytes is "
-                            "allowed",
-                            DP_HOST_MAX);
-    }
-    if (conf->lease_usec <= 0 || conf->lease_usec > LEASE_MAX_USEC) {
-        return "DogpileLockTimeout: more than zero, at most 7 days";
-    }
-    return NULL;
+    return dp_lock_check(conf, host, pool);
 }
 
 static const char *memcache_create(dogpile_locker_t **locker,
@@ -48,7 +35,7 @@ static const char *memcache_create(dogpile_locker_t **locker,
                                    apr_pool_t *result_pool)
 {
     dp_memcache_t *memcache = apr_pcalloc(result_pool, sizeof(*memcache));
-    const char *host = conf->host ? conf->host : dp_lock_this_host(result_pool);
+    const char *host = dp_lock_host(conf, result_pool);
     const char *error = check(conf, host, result_pool);
 
     memcache->name = conf->name ? conf->name : "memcache";

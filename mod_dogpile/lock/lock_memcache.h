@@ -7,6 +7,7 @@
 #ifndef DP_LOCK_LOCK_MEMCACHE_H
 #define DP_LOCK_LOCK_MEMCACHE_H
 
+#include "lock/failures.h"
 #include "lock/lease.h"
 #include "lock/lock_memcache_servers.h"
 
@@ -44,7 +45,7 @@ typedef struct dp_memcache_t {
     const char *name;
     dp_owner_t self;
     dp_debts_t debts;
-    volatile apr_uint32_t reported_sec; /* when a foreign item was logged */
+    dp_failures_t foreign; /* items that aren't ours, or damaged */
 } dp_memcache_t;
 
 static inline dp_memcache_t *dp_memcache_of(dogpile_locker_t *locker)

@@ -13,19 +13,12 @@
  */
 #include "lock/lock_memcache_item.h"
 
-#include <apr_atomic.h>
 #include <string.h>
 
 #include "base/digest.h"
 #include "base/log.h"
 #include "lock/lock.h"
 #include "lock/lockfile.h"
-
-/* One complaint a minute says as much as thousands. */
-#define REPORT_SEC 60
-
-/* A wish outlives two looks of its owner, and a stalled machine's pause. */
-#define WISH_MIN_USEC apr_time_from_sec(1)
 
 void dp_lockitem_init(dp_lockitem_t *item, dp_memcache_t *memcache,
                       dp_mc_call_t *call, const dogpile_digest_t *digest,
@@ -98,11 +91,7 @@ static apr_status_t tell_time(dp_lockitem_t *item)
 static void report(dp_memcache_t *memcache, apr_status_t status,
                    const char *name)
 {
-    apr_uint32_t now = (apr_uint32_t)apr_time_sec(apr_time_now());
-    apr_uint32_t before = apr_atomic_read32(&memcache->reported_sec);
-
-    if (now - before < REPORT_SEC
-        || apr_atomic_cas32(&memcache->reported_sec, now, before) != before) {
+    if (!dp_failures_add(&memcache->foreign, status)) {
         return;
     }
     dp_log(memcache->locker.conf->log, DOGPILE_LOG_WARNING, 722, status,
@@ -248,14 +237,11 @@ apr_status_t dp_lockitem_save(dp_lockitem_t *item)
 
 void dp_lockitem_wish(dp_lockitem_t *item, const dogpile_lock_key_t *key)
 {
-    apr_interval_time_t usec = 2 * item->memcache->locker.conf->retry_usec;
+    apr_interval_time_t usec = dp_lease_wish_usec(item->memcache->locker.conf);
     const dp_lease_t *present =
         dp_lease_find_wish(item->leases, item->digest, item->now);
     dogpile_id_t token;
 
-    if (usec < WISH_MIN_USEC) {
-        usec = WISH_MIN_USEC;
-    }
     if (present && present->until - item->now > usec / 2) {
         return;
     }

@@ -22,12 +22,13 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "lock/thread.h"
 
 /* Between two rounds: while all is well, and while a server is down. */
 #define PERIOD_SEC 30
@@ -221,18 +222,12 @@ static void *keep_names(void *baton)
     return NULL;
 }
 
-/* Signals are for httpd's own threads. */
 static apr_status_t start(names_t *names)
 {
-    sigset_t before;
-    sigset_t all;
     pthread_t thread;
     apr_status_t status;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    status = pthread_create(&thread, NULL, keep_names, names);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    status = dp_thread_start(&thread, keep_names, names);
     if (status == APR_SUCCESS) {
         pthread_detach(thread);
         names->users++;

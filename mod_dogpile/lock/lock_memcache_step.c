@@ -77,18 +77,26 @@ static apr_status_t run_on(step_t *step, dp_memcache_t *memcache,
     return status == APR_EAGAIN ? APR_TIMEUP : status;
 }
 
-static apr_status_t give_back(step_t *step)
+/* The lease of the step's token, or APR_NOTFOUND. */
+static apr_status_t find_own(dp_lease_t **lease, step_t *step)
 {
-    dp_lease_t *lease;
     apr_status_t status = dp_lockitem_read(&step->item);
 
     if (status != APR_SUCCESS) {
         return status;
     }
-    lease = dp_lease_find(step->item.leases, &step->key->digest, &step->token,
-                          step->item.now);
-    if (lease == NULL) {
-        return APR_NOTFOUND;
+    *lease = dp_lease_find(step->item.leases, &step->key->digest, &step->token,
+                           step->item.now);
+    return *lease ? APR_SUCCESS : APR_NOTFOUND;
+}
+
+static apr_status_t give_back(step_t *step)
+{
+    dp_lease_t *lease;
+    apr_status_t status = find_own(&lease, step);
+
+    if (status != APR_SUCCESS) {
+        return status;
     }
     dp_lease_remove(step->item.leases, lease);
     return dp_lockitem_save(&step->item);
@@ -211,15 +219,10 @@ static apr_status_t take(step_t *step)
 static apr_status_t extend(step_t *step)
 {
     dp_lease_t *lease;
-    apr_status_t status = dp_lockitem_read(&step->item);
+    apr_status_t status = find_own(&lease, step);
 
     if (status != APR_SUCCESS) {
         return status;
-    }
-    lease = dp_lease_find(step->item.leases, &step->key->digest, &step->token,
-                          step->item.now);
-    if (lease == NULL) {
-        return APR_NOTFOUND;
     }
     dp_lockitem_extend(&step->item, lease,
                        step->item.memcache->locker.conf->lease_usec);

@@ -23,9 +23,6 @@
 #include "base/log.h"
 #include "lock/lock.h"
 
-/* Longer leases are a slip of the pen. */
-#define LEASE_MAX_USEC apr_time_from_sec(7 * 24 * 3600)
-
 /* Connections of a child: calls take a fraction of a millisecond. */
 #define LINKS 8
 
@@ -44,25 +41,17 @@ static const char *check(const dogpile_locker_conf_t *conf, const char *host,
         return "a redis locker has no directory: DogpileLockDirectory is not "
                "allowed";
     }
-    if (host[0] == '\0' || strlen(host) > DP_HOST_MAX) {
-        return apr_psprintf(
-            pool, "DogpileLockHost: a name of 1 to %d bytes is allowed",
-            DP_HOST_MAX);
-    }
-    if (conf->lease_usec <= 0 || conf->lease_usec > LEASE_MAX_USEC) {
-        return "DogpileLockTimeout: more than zero, at most 7 days";
-    }
     if (conf->socket_usec <= 0) {
         return "DogpileLockSocketTimeout: more than zero";
     }
-    return NULL;
+    return dp_lock_check(conf, host, pool);
 }
 
 static const char *redis_create(dogpile_locker_t **locker,
                                 const dogpile_locker_conf_t *conf,
                                 apr_pool_t *result_pool)
 {
-    const char *host = conf->host ? conf->host : dp_lock_this_host(result_pool);
+    const char *host = dp_lock_host(conf, result_pool);
     const char *wrong = check(conf, host, result_pool);
     dp_redis_server_t *server = NULL;
     dp_lock_redis_t *redis;

@@ -104,10 +104,11 @@ typedef struct dp_redis_step_t {
     const char *hex;  /* the digest */
     const char *lock; /* keys in redis */
     const char *wish;
-    apr_pool_t *pool; /* scratch */
+    apr_pool_t *pool; /* scratch, of this step alone */
 } dp_redis_step_t;
 
-/* Debts are paid within the call's time. */
+/* Every begin() has its finish(), which ends what the step has allocated.
+ * Debts are paid within the call's time. */
 void dp_lock_redis_begin(dp_redis_step_t *step, dogpile_locker_t *locker,
                          const dogpile_lock_key_t *key, apr_pool_t *pool);
 apr_status_t dp_lock_redis_finish(dp_redis_step_t *step, apr_status_t status);

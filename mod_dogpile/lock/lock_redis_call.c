@@ -142,7 +142,7 @@ void dp_lock_redis_begin(dp_redis_step_t *step, dogpile_locker_t *locker,
                          const dogpile_lock_key_t *key, apr_pool_t *pool)
 {
     step->redis = dp_lock_redis_of(locker);
-    step->pool = pool;
+    apr_pool_create(&step->pool, pool);
     dp_redis_begin(&step->call, locker->conf->socket_usec, DP_REDIS_ANSWER_MAX);
     pay_debts(step);
     dp_lock_redis_aim(step, &key->digest);
@@ -150,5 +150,7 @@ void dp_lock_redis_begin(dp_redis_step_t *step, dogpile_locker_t *locker,
 
 apr_status_t dp_lock_redis_finish(dp_redis_step_t *step, apr_status_t status)
 {
-    return dp_lock_redis_note(step->redis, &step->call, status);
+    status = dp_lock_redis_note(step->redis, &step->call, status);
+    apr_pool_destroy(step->pool);
+    return status;
 }

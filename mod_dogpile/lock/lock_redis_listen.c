@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -28,6 +27,7 @@
 #include "base/log.h"
 #include "lock/lock_redis.h"
 #include "lock/redis_push.h"
+#include "lock/thread.h"
 #include "policy/backoff.h"
 
 /* So many times what an answer may take nothing may be heard, before redis is
@@ -287,21 +287,6 @@ static apr_status_t listener_end(void *baton)
     return APR_SUCCESS;
 }
 
-/* Signals are for httpd's own threads. */
-static apr_status_t start(dp_redis_listener_t *listener)
-{
-    sigset_t before;
-    sigset_t all;
-    apr_status_t status;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    status =
-        pthread_create(&listener->thread, NULL, listen_all_the_time, listener);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return status;
-}
-
 apr_status_t dp_lock_redis_listen(dogpile_locker_t *locker,
                                   dogpile_released_fn *released, void *baton,
                                   apr_pool_t *child_pool)
@@ -326,7 +311,7 @@ apr_status_t dp_lock_redis_listen(dogpile_locker_t *locker,
     if (listener->end_fd < 0) {
         return errno;
     }
-    status = start(listener);
+    status = dp_thread_start(&listener->thread, listen_all_the_time, listener);
     if (status != APR_SUCCESS) {
         close(listener->end_fd);
         return status;

@@ -18,9 +18,6 @@
 #include "base/log.h"
 #include "lock/lock_redis.h"
 
-/* A wish outlives two looks of its owner, and a stalled machine's pause. */
-#define WISH_MIN_USEC apr_time_from_sec(1)
-
 /* Rounds of ending the leases of the dead: enough for all that one lock may
  * have. */
 #define ROUNDS_MAX (DP_REDIS_SHARED_MAX / DP_REDIS_SHOWN_MAX + 4)
@@ -70,10 +67,8 @@ static const char *kind_of(dogpile_lock_mode_e mode)
 
 static const char *wish_text(const dp_redis_step_t *step)
 {
-    apr_interval_time_t two_looks = 2 * step->redis->locker.conf->retry_usec;
-
-    return dp_lock_redis_number(
-        two_looks > WISH_MIN_USEC ? two_looks : WISH_MIN_USEC, step->pool);
+    return dp_lock_redis_number(dp_lease_wish_usec(step->redis->locker.conf),
+                                step->pool);
 }
 
 static void log_takeover(const dp_redis_step_t *step, const dp_lease_t *before)
@@ -154,16 +149,11 @@ apr_status_t dp_lock_redis_acquire(dogpile_locker_t *locker,
                                    dogpile_id_t *token,
                                    dogpile_holder_t *holder, apr_pool_t *pool)
 {
-    apr_pool_t *scratch;
-    apr_status_t status;
     dp_redis_step_t step;
 
-    apr_pool_create(&scratch, pool);
-    dp_lock_redis_begin(&step, locker, key, scratch);
-    status = dp_lock_redis_finish(&step,
-                                  take(&step, key, mode, token, holder, pool));
-    apr_pool_destroy(scratch);
-    return status;
+    dp_lock_redis_begin(&step, locker, key, pool);
+    return dp_lock_redis_finish(&step,
+                                take(&step, key, mode, token, holder, pool));
 }
 
 apr_status_t dp_lock_redis_renew(dogpile_locker_t *locker,
@@ -174,16 +164,13 @@ apr_status_t dp_lock_redis_renew(dogpile_locker_t *locker,
     apr_int64_t renewed = 0;
     const char *argv[2];
     apr_status_t status;
-    apr_pool_t *scratch;
     dp_redis_step_t step;
 
-    apr_pool_create(&scratch, scratch_pool);
-    dp_lock_redis_begin(&step, locker, key, scratch);
-    argv[0] = dp_lock_redis_token(token, scratch);
-    argv[1] = dp_lock_redis_number(locker->conf->lease_usec, scratch);
+    dp_lock_redis_begin(&step, locker, key, scratch_pool);
+    argv[0] = dp_lock_redis_token(token, step.pool);
+    argv[1] = dp_lock_redis_number(locker->conf->lease_usec, step.pool);
     status = dp_lock_redis_finish(
         &step, dp_lock_redis_count(&renewed, &step, DP_SCRIPT_RENEW, 2, argv));
-    apr_pool_destroy(scratch);
     return status == APR_SUCCESS && renewed == 0 ? APR_NOTFOUND : status;
 }
 
@@ -194,14 +181,11 @@ apr_status_t dp_lock_redis_release(dogpile_locker_t *locker,
 {
     apr_int64_t ended = 0;
     apr_status_t status;
-    apr_pool_t *scratch;
     dp_redis_step_t step;
 
-    apr_pool_create(&scratch, scratch_pool);
-    dp_lock_redis_begin(&step, locker, key, scratch);
+    dp_lock_redis_begin(&step, locker, key, scratch_pool);
     status = dp_lock_redis_finish(&step,
                                   dp_lock_redis_end(&ended, &step, &token, 1));
-    apr_pool_destroy(scratch);
     return status == APR_SUCCESS && ended == 0 ? APR_NOTFOUND : status;
 }
 
@@ -212,16 +196,13 @@ apr_status_t dp_lock_redis_break(dogpile_locker_t *locker,
     const char *argv[2];
     apr_int64_t broken = 0;
     apr_status_t status;
-    apr_pool_t *scratch;
     dp_redis_step_t step;
 
-    apr_pool_create(&scratch, scratch_pool);
-    dp_lock_redis_begin(&step, locker, key, scratch);
+    dp_lock_redis_begin(&step, locker, key, scratch_pool);
     argv[0] = step.redis->channel;
     argv[1] = step.hex;
     status = dp_lock_redis_finish(
         &step, dp_lock_redis_count(&broken, &step, DP_SCRIPT_BREAK, 2, argv));
-    apr_pool_destroy(scratch);
     return status == APR_SUCCESS && broken == 0 ? APR_NOTFOUND : status;
 }
 
@@ -262,14 +243,9 @@ apr_status_t dp_lock_redis_probe(dogpile_locker_t *locker,
                                  dogpile_lock_state_e *state,
                                  dogpile_holder_t *holder, apr_pool_t *pool)
 {
-    apr_pool_t *scratch;
-    apr_status_t status;
     dp_redis_step_t step;
 
-    apr_pool_create(&scratch, pool);
-    dp_lock_redis_begin(&step, locker, key, scratch);
-    status = dp_lock_redis_finish(&step,
-                                  look(&step, key, mode, state, holder, pool));
-    apr_pool_destroy(scratch);
-    return status;
+    dp_lock_redis_begin(&step, locker, key, pool);
+    return dp_lock_redis_finish(&step,
+                                look(&step, key, mode, state, holder, pool));
 }

@@ -18,9 +18,6 @@
 #include "lock/lock.h"
 #include "lock/lock_net.h"
 
-/* Longer leases are a slip of the pen. */
-#define LEASE_MAX_USEC apr_time_from_sec(7 * 24 * 3600)
-
 /*
  * How long a session lasts beyond the last sign of life: as long as a lease,
  * within what servers usually grant. Shorter would end leases when a server
@@ -28,9 +25,6 @@
  */
 #define SESSION_MIN_USEC apr_time_from_sec(4)
 #define SESSION_MAX_USEC apr_time_from_sec(40)
-
-/* One complaint a minute says as much as thousands. */
-#define REPORT_SEC 60
 
 static apr_interval_time_t session_usec(apr_interval_time_t lease_usec)
 {
@@ -45,7 +39,7 @@ static const char *zookeeper_create(dogpile_locker_t **locker,
                                     apr_pool_t *result_pool)
 {
     dp_zk_t *zk = apr_pcalloc(result_pool, sizeof(*zk));
-    const char *host = conf->host ? conf->host : dp_lock_this_host(result_pool);
+    const char *host = dp_lock_host(conf, result_pool);
     const char *wrong = dp_zk_configure(&zk->where, conf, result_pool);
 
     if (wrong) {
@@ -55,14 +49,9 @@ static const char *zookeeper_create(dogpile_locker_t **locker,
         return "a zookeeper locker has no directory: DogpileLockDirectory is "
                "not allowed";
     }
-    if (host[0] == '\0' || strlen(host) > DP_HOST_MAX) {
-        return apr_psprintf(result_pool,
-                            "DogpileLockHost: a name of 1 to %d bytes is "
-                            "allowed",
-                            DP_HOST_MAX);
-    }
-    if (conf->lease_usec <= 0 || conf->lease_usec > LEASE_MAX_USEC) {
-        return "DogpileLockTimeout: more than zero, at most 7 days";
+    wrong = dp_lock_check(conf, host, result_pool);
+    if (wrong) {
+        return wrong;
     }
     if (conf->socket_usec <= 0) {
         return "DogpileLockSocketTimeout: more than zero";
@@ -90,13 +79,7 @@ static apr_status_t zookeeper_child_init(dogpile_locker_t *locker,
 
 apr_status_t dp_zk_unavailable(dp_zk_t *zk, apr_status_t status)
 {
-    apr_uint32_t now = (apr_uint32_t)apr_time_sec(apr_time_now());
-    apr_uint32_t before = apr_atomic_read32(&zk->reported_sec);
-
-    apr_atomic_inc32(&zk->failures);
-    apr_atomic_set32(&zk->last_failure, (apr_uint32_t)status);
-    if (now - before >= REPORT_SEC
-        && apr_atomic_cas32(&zk->reported_sec, now, before) == before) {
+    if (dp_failures_add(&zk->failures, status)) {
         apr_atomic_set32(&zk->is_reported, 1);
         dp_log(zk->where.log, DOGPILE_LOG_WARNING, 780, status,
                "locker %s: ZooKeeper can't be used%s", zk->where.name,
@@ -133,10 +116,7 @@ static void zookeeper_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
                                void *baton, apr_pool_t *scratch_pool)
 {
     dp_zk_t *zk = dp_zk_of(locker);
-    apr_uint32_t failures = apr_atomic_read32(&zk->failures);
-    apr_status_t last = (apr_status_t)apr_atomic_read32(&zk->last_failure);
     const char *servers = "";
-    char text[128];
     int i;
 
     for (i = 0; i < zk->where.servers->nelts; i++) {
@@ -151,11 +131,7 @@ static void zookeeper_describe(dogpile_locker_t *locker, dogpile_row_fn *row,
     row(baton, "session",
         zk->session ? dp_zk_session_describe(zk->session, scratch_pool)
                     : "none in this process");
-    row(baton, "unavailable",
-        failures == 0
-            ? "never"
-            : apr_psprintf(scratch_pool, "%u times, last: %s", failures,
-                           apr_strerror(last, text, sizeof(text))));
+    dp_failures_describe(&zk->failures, row, baton, scratch_pool);
 }
 
 const dogpile_locker_provider_t dp_lock_zookeeper = {

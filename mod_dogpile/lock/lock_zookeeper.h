@@ -8,6 +8,7 @@
 #define DP_LOCK_ZOOKEEPER_H
 
 #include "dogpile_locker.h"
+#include "lock/failures.h"
 #include "lock/lock_zookeeper_node.h"
 #include "lock/lock_zookeeper_session.h"
 #include "lock/owner.h"
@@ -22,11 +23,9 @@ typedef struct dp_zk_t {
     dogpile_locker_t locker; /* first, so that one is the other */
     dp_zk_where_t where;
     dp_owner_t self;
-    dp_zk_session_t *session;           /* NULL before child_init */
-    volatile apr_uint32_t failures;     /* answers "unavailable" */
-    volatile apr_uint32_t last_failure; /* apr_status_t of the last */
-    volatile apr_uint32_t reported_sec; /* when one was logged */
-    volatile apr_uint32_t is_reported;  /* and it can't be used since */
+    dp_zk_session_t *session; /* NULL before child_init */
+    dp_failures_t failures;
+    volatile apr_uint32_t is_reported; /* it can't be used since */
 } dp_zk_t;
 
 static inline dp_zk_t *dp_zk_of(dogpile_locker_t *locker)

@@ -17,9 +17,6 @@
 #include "lock/lock.h"
 #include "lock/lock_zookeeper.h"
 
-/* A wish outlives two looks of its owner, and a stalled machine's pause. */
-#define WISH_MIN_USEC apr_time_from_sec(1)
-
 apr_status_t dp_zk_step_begin(dp_zk_step_t *step, dp_zk_t *zk,
                               const dogpile_lock_key_t *key, apr_pool_t *pool)
 {
@@ -271,9 +268,7 @@ static int is_wished(const dp_zk_step_t *step, const char *path,
  * change the answer. */
 void dp_zk_step_wish(dp_zk_step_t *step)
 {
-    apr_interval_time_t two_looks = 2 * step->zk->locker.conf->retry_usec;
-    apr_interval_time_t wish_usec =
-        two_looks > WISH_MIN_USEC ? two_looks : WISH_MIN_USEC;
+    apr_interval_time_t wish_usec = dp_lease_wish_usec(step->zk->locker.conf);
     dp_zk_session_t *session = step->zk->session;
     const char *path =
         dp_zk_wish_path(step->zk->where.root, &step->key->digest, step->pool);

@@ -15,11 +15,11 @@
 #include <apr_strings.h>
 #include <arpa/inet.h>
 #include <netdb.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "lock/thread.h"
 
 /* How long a child's end may be held up: the client tells the server and waits
  * for at most 4.5 s. */
@@ -197,8 +197,6 @@ apr_status_t dp_zk_session_start(dp_zk_session_t **session,
                                  const dp_zk_where_t *where, apr_pool_t *pool)
 {
     dp_zk_session_t *made = calloc(1, sizeof(*made));
-    sigset_t all;
-    sigset_t before;
     int error;
 
     if (made == NULL) {
@@ -210,10 +208,7 @@ apr_status_t dp_zk_session_start(dp_zk_session_t **session,
     pthread_mutex_init(&made->mutex, NULL);
     pthread_mutex_init(&made->listening, NULL);
     dp_zk_cond_init(&made->changed);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&made->keeper, NULL, dp_zk_keep, made);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    error = dp_thread_start(&made->keeper, dp_zk_keep, made);
     if (error) {
         free_session(made);
         return error;
