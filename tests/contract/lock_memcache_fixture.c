@@ -85,19 +85,10 @@ const char *lock_memcache_item(const dogpile_lock_key_t *key)
 void lock_memcache_assert_unavailable(dogpile_locker_t *locker,
                                       const dogpile_lock_key_t *key)
 {
-    dogpile_lock_state_e state = DOGPILE_FREE;
     dogpile_id_t token;
     apr_status_t status;
 
-    status =
-        dp_lock_probe(locker, key, DOGPILE_SHARED, &state, NULL, unit_pool);
-    ck_assert_msg(status != APR_SUCCESS, "probe: %d, %d", status, (int)state);
-    status = contract_try(locker, key, DOGPILE_EXCLUSIVE, &token);
-    ck_assert_msg(status != APR_SUCCESS && status != APR_EEXIST, "acquire: %d",
-                  status);
-    status = contract_try(locker, key, DOGPILE_SHARED, &token);
-    ck_assert_msg(status != APR_SUCCESS && status != APR_EEXIST, "shared: %d",
-                  status);
+    contract_assert_unavailable(locker, key);
     dp_id_make(&token);
     status = contract_renew(locker, key, &token);
     ck_assert_msg(status != APR_SUCCESS && status != APR_NOTFOUND, "renew: %d",

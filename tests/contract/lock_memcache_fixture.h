@@ -21,7 +21,7 @@ dogpile_locker_t *lock_memcache_hasty_at(const char *addresses);
 /* Under which name the leases on a key are kept. */
 const char *lock_memcache_item(const dogpile_lock_key_t *key);
 
-/* Nothing that can be asked about the key is answered. */
+/* As contract_assert_unavailable(), for renewing and giving back as well. */
 void lock_memcache_assert_unavailable(dogpile_locker_t *locker,
                                       const dogpile_lock_key_t *key);
 

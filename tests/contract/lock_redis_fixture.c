@@ -58,20 +58,6 @@ dogpile_locker_t *lock_redis_hasty_locker(const char *server)
     return contract_locker(conf);
 }
 
-void lock_redis_assert_unavailable(dogpile_locker_t *locker,
-                                   const dogpile_lock_key_t *key)
-{
-    dogpile_lock_state_e state;
-    dogpile_id_t token;
-    apr_status_t status = contract_try(locker, key, DOGPILE_EXCLUSIVE, &token);
-
-    ck_assert_msg(status != APR_SUCCESS && status != APR_EEXIST, "acquire: %d",
-                  status);
-    ck_assert_int_ne(
-        dp_lock_probe(locker, key, DOGPILE_SHARED, &state, NULL, unit_pool),
-        APR_SUCCESS);
-}
-
 void lock_redis_await(dogpile_locker_t *locker)
 {
     apr_time_t deadline = apr_time_now() + CONTRACT_PATIENCE_USEC;

@@ -24,10 +24,6 @@ apr_status_t lock_redis_try(dogpile_locker_t *locker);
 /* Where the leases on a key are, in redis. */
 const char *lock_redis_name(const dogpile_lock_key_t *key);
 
-/* Neither acquire nor probe say anything but "unavailable". */
-void lock_redis_assert_unavailable(dogpile_locker_t *locker,
-                                   const dogpile_lock_key_t *key);
-
 /* Until looks are answered. */
 void lock_redis_await(dogpile_locker_t *locker);
 

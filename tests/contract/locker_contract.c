@@ -101,30 +101,55 @@ void contract_await_free(dogpile_locker_t *locker,
     }
 }
 
-apr_status_t contract_renew(dogpile_locker_t *locker,
-                            const dogpile_lock_key_t *key,
-                            const dogpile_id_t *token)
+/* Renew or release, with a pool of its own. */
+static apr_status_t by_token(apr_status_t (*call)(dogpile_locker_t *locker,
+                                                  const dogpile_lock_key_t *key,
+                                                  const dogpile_id_t *token,
+                                                  apr_pool_t *scratch_pool),
+                             dogpile_locker_t *locker,
+                             const dogpile_lock_key_t *key,
+                             const dogpile_id_t *token)
 {
     apr_pool_t *pool;
     apr_status_t status;
 
     apr_pool_create(&pool, NULL);
-    status = dp_lock_renew(locker, key, token, pool);
+    status = call(locker, key, token, pool);
     apr_pool_destroy(pool);
     return status;
+}
+
+apr_status_t contract_renew(dogpile_locker_t *locker,
+                            const dogpile_lock_key_t *key,
+                            const dogpile_id_t *token)
+{
+    return by_token(dp_lock_renew, locker, key, token);
 }
 
 apr_status_t contract_release(dogpile_locker_t *locker,
                               const dogpile_lock_key_t *key,
                               const dogpile_id_t *token)
 {
-    apr_pool_t *pool;
+    return by_token(dp_lock_release, locker, key, token);
+}
+
+void contract_assert_unavailable(dogpile_locker_t *locker,
+                                 const dogpile_lock_key_t *key)
+{
+    dogpile_lock_state_e state = DOGPILE_FREE;
+    dogpile_id_t token;
     apr_status_t status;
 
-    apr_pool_create(&pool, NULL);
-    status = dp_lock_release(locker, key, token, pool);
-    apr_pool_destroy(pool);
-    return status;
+    status =
+        dp_lock_probe(locker, key, DOGPILE_SHARED, &state, NULL, unit_pool);
+    ck_assert_int_ne(status, APR_SUCCESS);
+    ck_assert_int_eq(state, DOGPILE_HELD);
+    status = contract_try(locker, key, DOGPILE_EXCLUSIVE, &token);
+    ck_assert_msg(status != APR_SUCCESS && status != APR_EEXIST, "acquire: %d",
+                  status);
+    status = contract_try(locker, key, DOGPILE_SHARED, &token);
+    ck_assert_msg(status != APR_SUCCESS && status != APR_EEXIST, "shared: %d",
+                  status);
 }
 
 dogpile_locker_t *contract_steady(void)

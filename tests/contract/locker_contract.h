@@ -71,6 +71,10 @@ dogpile_lock_state_e contract_look(dogpile_locker_t *locker,
                                    const dogpile_lock_key_t *key,
                                    dogpile_lock_mode_e mode);
 
+/* Whoever asks for the lock, or about it, is told "unavailable". */
+void contract_assert_unavailable(dogpile_locker_t *locker,
+                                 const dogpile_lock_key_t *key);
+
 /* Look until it is free; fails the test when that takes absurdly long. */
 void contract_await_free(dogpile_locker_t *locker,
                          const dogpile_lock_key_t *key,

@@ -16,6 +16,7 @@
 #include "base/digest.h"
 #include "lock/lockfile.h"
 #include "lock_disk_fixture.h"
+#include "locker_records.h"
 
 static const char *get_file(const char *path)
 {
@@ -31,62 +32,18 @@ static const char *get_file(const char *path)
     return bytes;
 }
 
-/* `n` leases on `key`, all held by `owner`. */
-static void put_leases(const dogpile_lock_key_t *key, const dp_owner_t *owner,
-                       int n)
+static void plant(const dogpile_lock_key_t *key, const dp_owner_t *owner)
 {
-    apr_array_header_t *leases =
-        apr_array_make(unit_pool, n, sizeof(dp_lease_t));
-    const char *bytes;
     apr_size_t size;
-    int i;
+    const char *bytes = contract_record(&size, key, DP_LEASE_EXCLUSIVE, owner,
+                                        apr_time_now(), 1);
 
-    for (i = 0; i < n; i++) {
-        dp_lease_t *lease = apr_array_push(leases);
-
-        dp_id_make(&lease->token);
-        lease->digest = key->digest;
-        lease->kind = DP_LEASE_SHARED;
-        lease->owner = *owner;
-        lease->since = apr_time_now();
-        lease->until = lease->since + CONTRACT_LONG_USEC;
-        lease->lease_usec = CONTRACT_LONG_USEC;
-        lease->label = "";
-    }
-    ck_assert_int_eq(dp_lockfile_write(&bytes, &size, leases, unit_pool),
-                     APR_SUCCESS);
     lock_disk_put(lock_disk_bucket(key), bytes, size);
-}
-
-/* Is an exclusive lock given over a lease of that process? */
-static int gives_over(dogpile_locker_t *locker, const dp_owner_t *owner)
-{
-    dogpile_lock_key_t key = contract_key("a");
-    dogpile_id_t token;
-
-    put_leases(&key, owner, 1);
-    return contract_try(locker, &key, DOGPILE_EXCLUSIVE, &token) == APR_SUCCESS;
 }
 
 START_TEST(only_processes_of_this_boot_and_namespace_are_judged)
 {
-    dogpile_locker_t *locker = lock_disk_locker();
-    dp_owner_t self;
-    dp_owner_t other;
-
-    dp_owner_self(&self, "host-a", unit_pool);
-    other = self;
-    ck_assert(!gives_over(locker, &other));
-    other.start = self.start + 1;
-    ck_assert(gives_over(locker, &other));
-    other.pidns = self.pidns + 1;
-    ck_assert(!gives_over(locker, &other));
-    other.pidns = self.pidns;
-    other.boot = "01234567-89ab-cdef-0123-456789abcdef";
-    ck_assert(!gives_over(locker, &other));
-    other.boot = self.boot;
-    other.host = "host-b";
-    ck_assert(!gives_over(locker, &other));
+    contract_assert_judges_owners(lock_disk_locker(), plant);
 }
 END_TEST
 
@@ -139,21 +96,6 @@ START_TEST(a_file_of_another_version_is_left_alone)
 }
 END_TEST
 
-/* Neither acquire nor probe say anything but "unavailable". */
-static void assert_unavailable(dogpile_locker_t *locker,
-                               const dogpile_lock_key_t *key)
-{
-    dogpile_lock_state_e state;
-    dogpile_id_t token;
-    apr_status_t status = contract_try(locker, key, DOGPILE_EXCLUSIVE, &token);
-
-    ck_assert_msg(status != APR_SUCCESS && status != APR_EEXIST, "acquire: %d",
-                  status);
-    ck_assert_int_ne(
-        dp_lock_probe(locker, key, DOGPILE_SHARED, &state, NULL, unit_pool),
-        APR_SUCCESS);
-}
-
 START_TEST(only_a_file_of_its_own_is_used)
 {
     dogpile_locker_t *locker = lock_disk_locker();
@@ -164,16 +106,16 @@ START_TEST(only_a_file_of_its_own_is_used)
 
     lock_disk_put(victim, "precious", 8);
     ck_assert_int_eq(symlink(victim, path), 0);
-    assert_unavailable(locker, &key);
+    contract_assert_unavailable(locker, &key);
     unlink(path);
     ck_assert_int_eq(link(victim, path), 0);
-    assert_unavailable(locker, &key);
+    contract_assert_unavailable(locker, &key);
     unlink(path);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
-    assert_unavailable(locker, &key);
+    contract_assert_unavailable(locker, &key);
     unlink(path);
     ck_assert_int_eq(mkdir(path, 0700), 0);
-    assert_unavailable(locker, &key);
+    contract_assert_unavailable(locker, &key);
     ck_assert_str_eq(get_file(victim), "precious");
 }
 END_TEST
@@ -221,11 +163,15 @@ START_TEST(a_full_bucket_is_unavailable_and_keeps_its_leases)
 {
     dogpile_locker_t *locker = lock_disk_locker();
     dogpile_lock_key_t key = contract_key("a");
+    const char *bytes;
+    apr_size_t size;
     dp_owner_t self;
     dogpile_id_t token;
 
     dp_owner_self(&self, "host-a", unit_pool);
-    put_leases(&key, &self, DP_LOCKFILE_LEASES_MAX);
+    bytes = contract_record(&size, &key, DP_LEASE_SHARED, &self, apr_time_now(),
+                            DP_LOCKFILE_LEASES_MAX);
+    lock_disk_put(lock_disk_bucket(&key), bytes, size);
     ck_assert_int_eq(contract_try(locker, &key, DOGPILE_SHARED, &token),
                      APR_ENOSPC);
     ck_assert_int_eq(contract_look(locker, &key, DOGPILE_EXCLUSIVE),
@@ -268,9 +214,9 @@ START_TEST(whoever_may_not_write_learns_that_it_is_unavailable)
     contract_take(locker, &key, DOGPILE_EXCLUSIVE);
     ck_assert_int_eq(chmod(lock_disk_directory(), 0), 0);
     lock_disk_be_nobody(LOCK_DISK_NOBODY);
-    assert_unavailable(locker, &key);
+    contract_assert_unavailable(locker, &key);
     key.digest.bytes[0] ^= 1;
-    assert_unavailable(locker, &key);
+    contract_assert_unavailable(locker, &key);
     lock_disk_be_root();
     ck_assert_int_eq(chmod(lock_disk_directory(), 0700), 0);
 }

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "lock/lockfile.h"
 #include "lock_memcache_fixture.h"
+#include "locker_records.h"
 
 START_TEST(what_is_evicted_is_lost_and_free)
 {
@@ -44,58 +45,25 @@ END_TEST
 
 /* ---- whose lease it is ---- */
 
-/* A lease of that process on `key`, as another host would have written it. */
-static void plant_lease(const dogpile_lock_key_t *key, const dp_owner_t *owner)
+static void plant_since(const dogpile_lock_key_t *key, const dp_owner_t *owner,
+                        apr_time_t since)
 {
-    apr_array_header_t *leases =
-        apr_array_make(unit_pool, 1, sizeof(dp_lease_t));
-    dp_lease_t *lease = apr_array_push(leases);
-    const char *bytes;
     apr_size_t size;
+    const char *bytes =
+        contract_record(&size, key, DP_LEASE_EXCLUSIVE, owner, since, 1);
 
-    dp_id_make(&lease->token);
-    lease->digest = key->digest;
-    lease->kind = DP_LEASE_EXCLUSIVE;
-    lease->owner = *owner;
-    lease->since = apr_time_now();
-    lease->until = lease->since + CONTRACT_LONG_USEC;
-    lease->lease_usec = CONTRACT_LONG_USEC;
-    lease->label = "";
-    ck_assert_int_eq(dp_lockfile_write(&bytes, &size, leases, unit_pool),
-                     APR_SUCCESS);
     mcd_plant(lock_memcache_server(), lock_memcache_item(key), bytes, size, 0);
 }
 
-static int gives_over(dogpile_locker_t *locker, const dp_owner_t *owner)
+static void plant(const dogpile_lock_key_t *key, const dp_owner_t *owner)
 {
-    dogpile_lock_key_t key = contract_key("a");
-    dogpile_id_t token;
-
-    plant_lease(&key, owner);
-    return contract_try(locker, &key, DOGPILE_EXCLUSIVE, &token) == APR_SUCCESS;
+    plant_since(key, owner, apr_time_now());
 }
 
 START_TEST(only_processes_of_this_boot_and_namespace_are_judged)
 {
-    dogpile_locker_t *locker = contract_steady();
-    dp_owner_t self;
-    dp_owner_t other;
-
-    dp_owner_self(&self, "host-a", unit_pool);
-    other = self;
-    ck_assert(!gives_over(locker, &other));
-    other.start = self.start + 1;
-    ck_assert(gives_over(locker, &other));
+    contract_assert_judges_owners(contract_steady(), plant);
     ck_assert_int_eq(unit_log_last_id, 723);
-    other.pidns = self.pidns + 1;
-    ck_assert(!gives_over(locker, &other));
-    other.pidns = self.pidns;
-    /* A clone has our host id, and has booted by itself. */
-    other.boot = "01234567-89ab-cdef-0123-456789abcdef";
-    ck_assert(!gives_over(locker, &other));
-    other.boot = self.boot;
-    other.host = "host-b";
-    ck_assert(!gives_over(locker, &other));
 }
 END_TEST
 
@@ -107,26 +75,13 @@ START_TEST(the_clock_of_the_holder_decides_nothing)
     dogpile_holder_t holder;
     dogpile_lock_state_e state;
     dogpile_id_t token;
-    const char *bytes;
-    apr_size_t size;
+    dp_owner_t other;
     int years;
 
+    dp_owner_self(&other, "host-b", unit_pool);
     for (years = -20; years <= 20; years += 40) {
-        apr_array_header_t *leases =
-            apr_array_make(unit_pool, 1, sizeof(dp_lease_t));
-        dp_lease_t *lease = apr_array_push(leases);
-
-        dp_id_make(&lease->token);
-        lease->digest = key.digest;
-        lease->kind = DP_LEASE_EXCLUSIVE;
-        dp_owner_self(&lease->owner, "host-b", unit_pool);
-        lease->since = apr_time_now() + years * apr_time_from_sec(31536000);
-        lease->until = lease->since + CONTRACT_LONG_USEC;
-        lease->lease_usec = CONTRACT_LONG_USEC;
-        lease->label = "";
-        dp_lockfile_write(&bytes, &size, leases, unit_pool);
-        mcd_plant(lock_memcache_server(), lock_memcache_item(&key), bytes, size,
-                  0);
+        plant_since(&key, &other,
+                    apr_time_now() + years * apr_time_from_sec(31536000));
         ck_assert_int_eq(contract_try(locker, &key, DOGPILE_EXCLUSIVE, &token),
                          APR_EEXIST);
         ck_assert_int_eq(dp_lock_probe(locker, &key, DOGPILE_SHARED, &state,
@@ -136,7 +91,7 @@ START_TEST(the_clock_of_the_holder_decides_nothing)
         ck_assert(holder.age_usec >= 0);
         ck_assert(holder.left_usec > 0
                   && holder.left_usec <= CONTRACT_LONG_USEC);
-        ck_assert_int_eq(contract_renew(locker, &key, &lease->token),
+        ck_assert_int_eq(contract_renew(locker, &key, &holder.token),
                          APR_SUCCESS);
     }
 }

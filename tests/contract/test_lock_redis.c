@@ -83,7 +83,7 @@ START_TEST(a_stopped_redis_is_unavailable_until_it_goes_on)
 
     redis_signal(SIGSTOP);
     ck_assert_int_eq(contract_renew(locker, &key, &mine), APR_TIMEUP);
-    lock_redis_assert_unavailable(locker, &key);
+    contract_assert_unavailable(locker, &key);
     ck_assert_int_eq(unit_log_count, 1);
     ck_assert_int_eq(unit_log_last_id, 740);
     redis_signal(SIGCONT);
@@ -100,7 +100,7 @@ START_TEST(a_paused_redis_is_unavailable_until_it_goes_on)
     dogpile_lock_key_t key = contract_key("a");
 
     redis_do("CLIENT PAUSE 100000000 WRITE");
-    lock_redis_assert_unavailable(locker, &key);
+    contract_assert_unavailable(locker, &key);
     redis_do("CLIENT UNPAUSE");
     lock_redis_await(locker);
     contract_take(locker, &key, DOGPILE_EXCLUSIVE);
@@ -165,7 +165,7 @@ START_TEST(what_is_no_lock_is_unavailable_and_can_be_broken)
             redis_do(i == 4 ? "RPUSH %s x" : "HSET %s x y",
                      lock_redis_name(&key));
         }
-        lock_redis_assert_unavailable(locker, &key);
+        contract_assert_unavailable(locker, &key);
         redis_do("DEL %s", lock_redis_name(&key));
         contract_take(locker, &key, DOGPILE_EXCLUSIVE);
         ck_assert_int_eq(dp_lock_break(locker, &key, unit_pool), APR_SUCCESS);

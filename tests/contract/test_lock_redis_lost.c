@@ -114,7 +114,7 @@ START_TEST(what_is_no_redis_is_unavailable)
             lock_redis_hasty_locker(redis_impostor(texts[i]));
         dogpile_lock_key_t key = contract_key("a");
 
-        lock_redis_assert_unavailable(locker, &key);
+        contract_assert_unavailable(locker, &key);
     }
 }
 END_TEST

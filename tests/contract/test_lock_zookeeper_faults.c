@@ -29,20 +29,6 @@ static apr_status_t renewed(dogpile_locker_t *locker,
     return status;
 }
 
-static void assert_unavailable(dogpile_locker_t *locker,
-                               const dogpile_lock_key_t *key)
-{
-    dogpile_lock_state_e state = DOGPILE_FREE;
-    dogpile_id_t token;
-    apr_status_t status = contract_try(locker, key, DOGPILE_EXCLUSIVE, &token);
-
-    ck_assert_msg(status != APR_SUCCESS && status != APR_EEXIST, "%d", status);
-    status =
-        dp_lock_probe(locker, key, DOGPILE_SHARED, &state, NULL, unit_pool);
-    ck_assert_int_ne(status, APR_SUCCESS);
-    ck_assert_int_eq(state, DOGPILE_HELD);
-}
-
 /* One that waits no longer than it must in a test that lets it wait. */
 static dogpile_locker_t *quick(int port, apr_interval_time_t lease_usec)
 {
@@ -62,7 +48,7 @@ START_TEST(a_restarted_server_keeps_the_locks)
     ZOOKEEPER_AWAIT(contract_try(locker, &key, DOGPILE_EXCLUSIVE, &token)
                     == APR_SUCCESS);
     zookeeper_kill(server);
-    assert_unavailable(locker, &key);
+    contract_assert_unavailable(locker, &key);
     ck_assert_int_eq(unit_log_last_id, 780);
     zookeeper_start(server);
     ck_assert_int_eq(renewed(locker, &key, &token), APR_SUCCESS);
@@ -106,7 +92,7 @@ START_TEST(a_hanging_server_is_unavailable_until_it_goes_on)
     kill(server->pid, SIGSTOP);
     ck_assert_int_eq(contract_try(locker, &key, DOGPILE_EXCLUSIVE, &token),
                      APR_TIMEUP);
-    assert_unavailable(locker, &key);
+    contract_assert_unavailable(locker, &key);
     kill(server->pid, SIGCONT);
     ZOOKEEPER_AWAIT(
         dp_lock_probe(locker, &key, DOGPILE_EXCLUSIVE, &state, NULL, unit_pool)
@@ -308,7 +294,7 @@ START_TEST(something_else_at_the_port_is_unavailable)
     dogpile_lock_key_t key = contract_key("a");
 
     pthread_create(&thread, NULL, babble, &listener);
-    assert_unavailable(quick(port, CONTRACT_LONG_USEC), &key);
+    contract_assert_unavailable(quick(port, CONTRACT_LONG_USEC), &key);
     /* That it can't be used, and no more. */
     ck_assert_int_eq(unit_log_count, 1);
     ck_assert_int_eq(unit_log_last_id, 780);
@@ -325,7 +311,7 @@ START_TEST(a_host_without_address_is_unavailable)
 
     APR_ARRAY_IDX(conf->servers, 0, const char *) = "no-such-host.invalid";
     conf->socket_usec = apr_time_from_msec(500);
-    assert_unavailable(contract_locker(conf), &key);
+    contract_assert_unavailable(contract_locker(conf), &key);
 }
 END_TEST
 
@@ -341,7 +327,8 @@ START_TEST(the_client_says_nothing_of_its_own)
     struct stat info;
 
     ck_assert_int_eq(dup2(fd, 2), 2);
-    assert_unavailable(quick(zookeeper_free_port(), CONTRACT_LONG_USEC), &key);
+    contract_assert_unavailable(
+        quick(zookeeper_free_port(), CONTRACT_LONG_USEC), &key);
     locker = contract_steady();
     token = contract_take(locker, &key, DOGPILE_EXCLUSIVE);
     zookeeper_relay_kill(zookeeper_relay());

@@ -205,42 +205,46 @@ static apr_status_t fake_acquire(dogpile_locker_t *locker,
     return APR_SUCCESS;
 }
 
+/* The record of that token, or APR_NOTFOUND. */
+static apr_status_t fake_find(record_t **record, const fake_t *fake, char what,
+                              const dogpile_lock_key_t *key,
+                              const dogpile_id_t *token)
+{
+    apr_status_t status = fake_reach(fake, what);
+
+    if (status != APR_SUCCESS) {
+        return status;
+    }
+    *record = server_find(fake->server, &key->digest, token);
+    return *record ? APR_SUCCESS : APR_NOTFOUND;
+}
+
 static apr_status_t fake_renew(dogpile_locker_t *locker,
                                const dogpile_lock_key_t *key,
                                const dogpile_id_t *token, apr_pool_t *pool)
 {
-    fake_t *fake = (fake_t *)locker;
-    apr_status_t status = fake_reach(fake, 'N');
     record_t *record;
+    apr_status_t status = fake_find(&record, (fake_t *)locker, 'N', key, token);
 
     (void)pool;
-    if (status != APR_SUCCESS) {
-        return status;
-    }
-    record = server_find(fake->server, &key->digest, token);
-    if (record) {
+    if (status == APR_SUCCESS) {
         record->until = world->now + LEASE;
     }
-    return record ? APR_SUCCESS : APR_NOTFOUND;
+    return status;
 }
 
 static apr_status_t fake_release(dogpile_locker_t *locker,
                                  const dogpile_lock_key_t *key,
                                  const dogpile_id_t *token, apr_pool_t *pool)
 {
-    fake_t *fake = (fake_t *)locker;
-    apr_status_t status = fake_reach(fake, 'G');
     record_t *record;
+    apr_status_t status = fake_find(&record, (fake_t *)locker, 'G', key, token);
 
     (void)pool;
-    if (status != APR_SUCCESS) {
-        return status;
-    }
-    record = server_find(fake->server, &key->digest, token);
-    if (record) {
+    if (status == APR_SUCCESS) {
         memset(record, 0, sizeof(*record));
     }
-    return record ? APR_SUCCESS : APR_NOTFOUND;
+    return status;
 }
 
 static apr_status_t fake_probe(dogpile_locker_t *locker,
