@@ -21,6 +21,7 @@
 #ifndef DP_LOCK_LOCK_DISK_H
 #define DP_LOCK_LOCK_DISK_H
 
+#include "base/digest.h"
 #include "lock/failures.h"
 #include "lock/lease.h"
 #include "lock/lock_disk_work.h"
@@ -60,6 +61,7 @@ struct dp_bucket_t {
     const char *before;         /* content as it was read, for taking back */
     apr_size_t before_size;
     const char *version;     /* rename: what was read */
+    char *passed;            /* rename: DP_ID_HEX_BYTES of the call's */
     apr_time_t written;      /* rename: when, by the file server's clock */
     apr_array_header_t *old; /* rename: of const char *, what may be removed */
     apr_pool_t *pool;
@@ -181,9 +183,11 @@ typedef struct dp_disk_call_t {
     dogpile_id_t token;
     dogpile_lock_state_e state;
     dogpile_holder_t holder;
-    int is_refused;           /* take: `holder` is in the way */
-    int index;                /* list: which bucket */
-    apr_array_header_t *list; /* of dogpile_holder_t */
+    int is_refused;               /* take: `holder` is in the way */
+    char passed[DP_ID_HEX_BYTES]; /* rename: a version that counts no more,
+                                     or "" */
+    int index;                    /* list: which bucket */
+    apr_array_header_t *list;     /* of dogpile_holder_t */
 } dp_disk_call_t;
 
 /* How long a step may try to have its bucket. */

@@ -34,6 +34,7 @@ void dp_bucket_init(dp_bucket_t *bucket, const dp_lockdir_t *dir, int index,
     bucket->before = "";
     bucket->before_size = 0;
     bucket->version = "";
+    bucket->passed = NULL;
     bucket->written = 0;
     bucket->old = NULL;
     bucket->pool = pool;

@@ -10,7 +10,7 @@
  * Called by lock_disk_step.c from any thread; nobody waits for anybody, and a
  * host that stops in the middle is in nobody's way.
  *
- * The invariant: a version's name is a random number that is used once, so
+ * The invariant: a version's name is mostly random and used once, so
  * neither an out-of-date look nor a repeated or late request can undo what
  * others did: a rename of what doesn't count any more fails.
  */
@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,7 +32,9 @@
 #define COUNTS "is-"
 /* The first version has no file: nothing is held. */
 #define FIRST "00000000000000000000000000000000"
-#define VERSION_DIGITS (DP_ID_HEX_BYTES - 1)
+/* A version's name begins with its number, so that a later one is told from an
+ * earlier one; what makes it unique is the random rest. */
+#define NUMBER_DIGITS 12
 
 /* What those left whose rename came too late, or who died before it, is removed
  * by whoever comes next, so many files a step. */
@@ -44,6 +47,27 @@ static int is_version(const char *name)
     dogpile_id_t id;
 
     return dp_unhex(id.bytes, sizeof(id.bytes), name);
+}
+
+/* Does the call know that this one doesn't count any more? */
+static int is_passed(const dp_bucket_t *bucket)
+{
+    return bucket->passed && bucket->passed[0]
+           && strncmp(bucket->version, bucket->passed, NUMBER_DIGITS) <= 0;
+}
+
+/* A name that follows. */
+static void name_next(char name[DP_ID_HEX_BYTES], const char *version)
+{
+    char number[NUMBER_DIGITS + 1];
+    dogpile_id_t id;
+
+    dp_id_make(&id);
+    dp_hex(name, id.bytes, sizeof(id.bytes));
+    apr_cpystrn(number, version, sizeof(number));
+    snprintf(number, sizeof(number), "%0*llx", NUMBER_DIGITS,
+             (strtoull(number, NULL, 16) + 1) & 0xffffffffffff);
+    memcpy(name, number, NUMBER_DIGITS);
 }
 
 /* Which version counts? EAGAIN while one is about to follow another. */
@@ -74,7 +98,7 @@ static apr_status_t list_versions(dp_bucket_t *bucket, DIR *names)
     if (entry == NULL && errno != 0) {
         return dp_io_failure();
     }
-    return found == 1 ? APR_SUCCESS : EAGAIN;
+    return found == 1 && !is_passed(bucket) ? APR_SUCCESS : EAGAIN;
 }
 
 /* The bucket's directory is listed anew each time: an open one may show what
@@ -170,7 +194,7 @@ static apr_status_t write_version(const dp_bucket_t *bucket,
 
 /* The rename wasn't done, says the file server. It may have been done
  * nevertheless, and the answer to the first request been lost. A look tells;
- * if it is out of date, the next try does. The new version's file may count,
+ * if it is out of date, the next try does, which asks for a later version. The new version's file may count,
  * so it is left to whoever comes next. */
 static apr_status_t find_out(const dp_bucket_t *bucket, const char *version,
                              apr_status_t failure)
@@ -182,21 +206,25 @@ static apr_status_t find_out(const dp_bucket_t *bucket, const char *version,
     if (status != APR_SUCCESS) {
         return status;
     }
-    if (strcmp(now.version, version) == 0) {
-        return APR_SUCCESS;
-    }
-    return failure == ENOENT ? EAGAIN : failure;
+    return strcmp(now.version, version) == 0 ? APR_SUCCESS
+           : failure == ENOENT               ? EAGAIN
+                                             : failure;
 }
 
 static apr_status_t follow(const dp_bucket_t *bucket, const char *version)
 {
     const char *from = apr_pstrcat(bucket->pool, COUNTS, bucket->version, NULL);
     const char *to = apr_pstrcat(bucket->pool, COUNTS, version, NULL);
+    apr_status_t failure;
 
     if (renameat(bucket->fd, from, bucket->fd, to) == 0) {
         return APR_SUCCESS;
     }
-    return find_out(bucket, version, dp_io_failure());
+    failure = dp_io_failure();
+    if (failure == ENOENT && bucket->passed) {
+        apr_cpystrn(bucket->passed, bucket->version, DP_ID_HEX_BYTES);
+    }
+    return find_out(bucket, version, failure);
 }
 
 /* Remove the version before, and all others that were there when our own was
@@ -221,7 +249,6 @@ static void tidy(const dp_bucket_t *bucket)
 static apr_status_t rename_save(dp_bucket_t *bucket)
 {
     char version[DP_ID_HEX_BYTES];
-    dogpile_id_t id;
     const char *bytes;
     apr_size_t size;
     apr_status_t status;
@@ -230,8 +257,7 @@ static apr_status_t rename_save(dp_bucket_t *bucket)
     if (status != APR_SUCCESS) {
         return status;
     }
-    dp_id_make(&id);
-    dp_hex(version, id.bytes, sizeof(id.bytes));
+    name_next(version, bucket->version);
     status = write_version(bucket, version, bytes, size);
     if (status == APR_SUCCESS) {
         status = follow(bucket, version);

@@ -52,6 +52,7 @@ static apr_status_t try_in_bucket(dp_disk_call_t *call, change_fn *change,
         apr_pool_clear(scratch);
         dp_bucket_init(&bucket, &call->disk->dir, bucket_index(&call->key),
                        scratch);
+        bucket.passed = call->passed;
         status = form->enter(&bucket);
         if (status == APR_SUCCESS) {
             status = change(&bucket, call);
