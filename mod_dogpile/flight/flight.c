@@ -100,6 +100,11 @@ dp_join_e dp_flight_join(dp_flights_t *flights, const dp_wish_t *wish,
     return how;
 }
 
+int dp_flight_is_under_way(dp_flights_t *flights, const dogpile_digest_t *key)
+{
+    return dp_table_is_led(flights->shared->table, key);
+}
+
 int dp_flight_recall(dp_flights_t *flights, const dp_wish_t *wish,
                      dp_outcome_t *outcome)
 {

@@ -155,6 +155,10 @@ typedef struct dp_wish_t {
     void *baton;
 } dp_wish_t;
 
+/* Whether a flight of the key is under way in this httpd. A look, which joins
+ * nothing and costs next to nothing. */
+int dp_flight_is_under_way(dp_flights_t *flights, const dogpile_digest_t *key);
+
 /* Returns 1 where what an earlier flight came to is the answer: `outcome`.
  * Nothing need be joined then. */
 int dp_flight_recall(dp_flights_t *flights, const dp_wish_t *wish,

@@ -102,6 +102,10 @@ dp_join_e dp_table_join(dp_table_t *table, int slot,
                         const dogpile_digest_t *key, uint64_t source,
                         dp_ticket_t *ticket);
 
+/* Whether somebody leads a flight of `key`, landed or not: who joined would be
+ * a waiter. */
+int dp_table_is_led(dp_table_t *table, const dogpile_digest_t *key);
+
 /* What a look at a flight sees beside its state. */
 typedef struct dp_view_t {
     uint64_t parts;       /* bit i: part i has been laid down */

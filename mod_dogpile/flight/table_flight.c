@@ -86,6 +86,19 @@ dp_join_e dp_table_join(dp_table_t *table, int slot,
     return result;
 }
 
+int dp_table_is_led(dp_table_t *table, const dogpile_digest_t *key)
+{
+    uint32_t index;
+    int is_led;
+
+    dp_table_lock(table);
+    index = find_locked(table, key);
+    is_led =
+        index != DP_NONE && dp_flights(table)[index].state != DP_FLIGHT_ORPHAN;
+    dp_table_unlock(table);
+    return is_led;
+}
+
 dp_flight_t *dp_flight_of_locked(dp_table_t *table, const dp_ticket_t *ticket)
 {
     dp_flight_t *flight = dp_flights(table) + ticket->index;

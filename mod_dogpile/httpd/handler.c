@@ -78,27 +78,29 @@ static int is_fresh(const request_rec *r, const dp_record_t *record)
 
 /* How long after its expiry a record may be served: the source's word goes
  * before the directive, where sources are believed. */
-static apr_interval_time_t window(const dp_task_t *task,
+static apr_interval_time_t window(const dp_dir_t *resolved,
                                   apr_interval_time_t said,
                                   apr_interval_time_t directive)
 {
-    return task->dir.honours_upstream && said != DP_WINDOW_UNSET ? said
+    return resolved->honours_upstream && said != DP_WINDOW_UNSET ? said
                                                                  : directive;
 }
 
-static apr_time_t stale_until(const dp_task_t *task, const dp_record_t *record)
+static apr_time_t stale_until(const dp_dir_t *resolved,
+                              const dp_record_t *record)
 {
     return record->expires
-           + window(task, record->stale_usec, task->dir.stale_usec);
+           + window(resolved, record->stale_usec, resolved->stale_usec);
 }
 
 /* The same where it can't be refreshed. */
-static apr_time_t usable_until(const dp_task_t *task, const dp_record_t *record)
+static apr_time_t usable_until(const dp_dir_t *resolved,
+                               const dp_record_t *record)
 {
     apr_time_t until = record->expires
-                       + window(task, record->stale_on_error_usec,
-                                task->dir.stale_on_error_usec);
-    apr_time_t anyway = stale_until(task, record);
+                       + window(resolved, record->stale_on_error_usec,
+                                resolved->stale_on_error_usec);
+    apr_time_t anyway = stale_until(resolved, record);
 
     return until > anyway ? until : anyway;
 }
@@ -113,17 +115,15 @@ static const char *reason_to_forward(const request_rec *r,
     if (is_fresh(r, record)) {
         return is_too_old ? "request" : NULL;
     }
-    return is_too_old || stale_until(task, record) <= r->request_time ? "stale"
-                                                                      : NULL;
+    return is_too_old || stale_until(&task->dir, record) <= r->request_time
+               ? "stale"
+               : NULL;
 }
 
-static void count_hit(request_rec *r, const dp_task_t *task, int fresh)
+static void count_hit(request_rec *r, int fresh)
 {
     dp_reply_note(r, fresh ? "hit" : "stale");
     dp_count(&dp_child.area->counters, fresh ? DP_COUNT_hits : DP_COUNT_stale);
-    if (!fresh && !task->only_if_cached) {
-        dp_refresh(r, task);
-    }
 }
 
 static const dp_dir_t *dir_of(const request_rec *r)
@@ -161,6 +161,7 @@ static int answer_from_store(request_rec *r, dp_task_t *task)
     const char *fwd;
     apr_bucket *body;
     look_t look;
+    int fresh;
 
     if (!look_up(r, task, &look)) {
         return DECLINED;
@@ -174,7 +175,11 @@ static int answer_from_store(request_rec *r, dp_task_t *task)
     if (body == NULL) {
         return DECLINED;
     }
-    count_hit(r, task, is_fresh(r, record_of(&look)));
+    fresh = is_fresh(r, record_of(&look));
+    count_hit(r, fresh);
+    if (!fresh && !task->only_if_cached) {
+        dp_refresh(r, task);
+    }
     if (look.shared) {
         remember(r, task);
     }
@@ -188,7 +193,7 @@ const dp_record_t *dp_look_anyway(request_rec *r, const dp_task_t *task,
     const dp_record_tile_t *tile;
 
     if (!look_up(r, task, look)
-        || usable_until(task, record_of(look)) <= apr_time_now()) {
+        || usable_until(&task->dir, record_of(look)) <= apr_time_now()) {
         return NULL;
     }
     tile = &record_of(look)->tiles[dp_task_index(task)];
@@ -214,7 +219,7 @@ int dp_answer_anyway(request_rec *r, const dp_task_t *task, const char *how)
         return DECLINED;
     }
     record = record_of(&look);
-    body = usable_until(task, record) > apr_time_now()
+    body = usable_until(&task->dir, record) > apr_time_now()
                ? bucket_of(r, &look, &record->tiles[index])
                : NULL;
     if (body == NULL) {
@@ -243,33 +248,52 @@ static void renew_lines(request_rec *r, const dp_dir_t *dir, dp_memo_t *memo,
     dp_memo_keep(dp_child.memos, r, dir, memo);
 }
 
+/* Nothing newer can be in the store while this httpd is fetching it: there is
+ * nothing to look up, nor to begin. */
+static int may_be_stale(request_rec *r, const dp_dir_t *dir,
+                        const dp_memo_t *memo, const dp_record_t *record)
+{
+    dp_dir_t resolved;
+
+    dp_dir_resolve(&resolved, dir);
+    return stale_until(&resolved, record) > r->request_time
+           && dp_flight_is_under_way(dp_child.flights, &memo->digest);
+}
+
 /* A request that was seen before, for a tile that is hot. DECLINED: read it. */
 static int answer_known(request_rec *r, const dp_dir_t *dir)
 {
     const dp_hot_record_t *hot;
     const dp_record_tile_t *tile;
+    apr_bucket *body;
     dp_memo_t *memo;
-    dp_memo_t known;
+    int fresh;
 
     if (r->method_number != M_GET
         || apr_table_get(r->headers_in, "Authorization")
-        || dp_task_is_demanding(r)
-        || !dp_memo_find(dp_child.memos, r, dir, &known)) {
+        || dp_task_is_demanding(r)) {
         return DECLINED;
     }
-    hot = dp_hot_find(dp_child.hot, known.store, &known.digest, r->pool);
-    if (hot == NULL || known.index >= hot->record.ntiles) {
+    memo = dp_memo_find(dp_child.memos, r, dir);
+    hot = memo ? dp_hot_find(dp_child.hot, memo->store, &memo->digest, r->pool)
+               : NULL;
+    if (hot == NULL || memo->index >= hot->record.ntiles) {
         return DECLINED;
     }
-    memo = apr_pmemdup(r->pool, &known, sizeof(known)); /* what is sent */
-    renew_lines(r, dir, memo, &hot->record);
-    tile = &hot->record.tiles[memo->index];
-    dp_count(&dp_child.area->counters, DP_COUNT_hits);
-    dp_reply_note(r, "hit");
+    fresh = is_fresh(r, &hot->record);
+    if (!fresh && !may_be_stale(r, dir, memo, &hot->record)) {
+        return DECLINED;
+    }
+    count_hit(r, fresh);
     apr_table_setn(r->subprocess_env, "DOGPILE_KEY", memo->key);
-    return dp_reply_lines(
-        r, dir, &hot->record, memo->index, &memo->lines,
-        hot_bucket(r, hot->bytes + tile->offset, tile->length));
+    tile = &hot->record.tiles[memo->index];
+    body = hot_bucket(r, hot->bytes + tile->offset, tile->length);
+    if (!fresh) {
+        return dp_reply_tile(r, dir, &hot->record, memo->index, "hit", body);
+    }
+    renew_lines(r, dir, memo, &hot->record);
+    return dp_reply_lines(r, dir, &hot->record, memo->index, &memo->lines,
+                          body);
 }
 
 /* --- the handler ------------------------------------------------------- */

@@ -27,10 +27,9 @@ typedef struct dp_memo_t {
 
 apr_status_t dp_memos_create(dp_memos_t **memos, apr_pool_t *pool);
 
-/* What is known of a request. Returns 1 and copies it, or 0. From any
- * thread. */
-int dp_memo_find(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
-                 dp_memo_t *memo);
+/* What is known of a request, a copy in its pool, or NULL. From any thread. */
+dp_memo_t *dp_memo_find(dp_memos_t *memos, const request_rec *r,
+                        const dp_dir_t *dir);
 
 /* Remember. Requests that are very long aren't. */
 void dp_memo_keep(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,

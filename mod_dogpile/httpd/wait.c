@@ -257,24 +257,63 @@ int dp_wait_for_tile(request_rec *r, const dp_task_t *task)
     return wait_and_answer(r, wait);
 }
 
-void dp_refresh(request_rec *r, const dp_task_t *task)
+/* --- refreshing -------------------------------------------------------- */
+
+/* Returns 1 where this request began the flight, or joined one that just
+ * began. */
+static int begin_refresh(dp_task_t *task, apr_pool_t *pool)
 {
-    dp_task_t wanted = *task;
     dp_outcome_t remembered;
     dp_waiter_t *waiter;
     dp_wish_t wish;
 
-    make_wish(&wish, &wanted);
+    make_wish(&wish, task);
     if (dp_flight_recall(dp_child.flights, &wish, &remembered)
-        || dp_internal_bootstrap(r->connection) != APR_SUCCESS
-        || dp_flight_join(dp_child.flights, &wish, &waiter, r->pool)
+        || dp_flight_join(dp_child.flights, &wish, &waiter, pool)
                == DP_JOIN_FULL) {
-        return;
+        return 0;
     }
     dp_flight_leave(waiter);
-    if (!dp_child.is_threaded) {
+    return 1;
+}
+
+/* A request and what it would have refreshed; in the request's pool. */
+typedef struct dp_refresh_t {
+    dp_task_t task;
+    apr_pool_t *pool;
+} dp_refresh_t;
+
+/* The request is over: its answer is on its way, and logged. */
+static apr_status_t refresh_after(void *baton)
+{
+    dp_refresh_t *refresh = baton;
+
+    if (dp_child.flights != NULL
+        && !dp_flight_is_under_way(dp_child.flights,
+                                   &refresh->task.key.digest)) {
+        begin_refresh(&refresh->task, refresh->pool);
+    }
+    return APR_SUCCESS;
+}
+
+void dp_refresh(request_rec *r, const dp_task_t *task)
+{
+    dp_refresh_t *refresh;
+
+    if (dp_flight_is_under_way(dp_child.flights, &task->key.digest)
+        || dp_internal_bootstrap(r->connection) != APR_SUCCESS) {
+        return;
+    }
+    refresh = apr_palloc(r->pool, sizeof(*refresh));
+    refresh->task = *task;
+    refresh->pool = r->pool;
+    if (dp_child.is_threaded) {
+        apr_pool_cleanup_register(r->pool, refresh, refresh_after,
+                                  apr_pool_cleanup_null);
+    }
+    else if (begin_refresh(&refresh->task, r->pool)) {
         /* The next request of this client would wait for the fetch. */
         r->connection->keepalive = AP_CONN_CLOSE;
+        settle_after(r);
     }
-    settle_after(r);
 }

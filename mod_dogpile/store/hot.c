@@ -71,6 +71,16 @@ static apr_status_t empty(void *baton)
     return APR_SUCCESS;
 }
 
+/* The first bytes of a digest are as good as any hash of it. */
+static unsigned int hash_of(const char *name, apr_ssize_t *length)
+{
+    unsigned int hash;
+
+    (void)length;
+    memcpy(&hash, ((const name_t *)name)->digest.bytes, sizeof(hash));
+    return hash;
+}
+
 apr_status_t dp_hot_create(dp_hot_t **hot, apr_size_t bytes_max,
                            int records_max, const dp_clock_t *clock,
                            apr_pool_t *result_pool)
@@ -86,7 +96,7 @@ apr_status_t dp_hot_create(dp_hot_t **hot, apr_size_t bytes_max,
     apr_allocator_owner_set(allocator, pool);
     made->pool = pool;
     made->clock = clock;
-    made->index = apr_hash_make(pool);
+    made->index = apr_hash_make_custom(pool, hash_of);
     made->order = apr_palloc(result_pool, sizeof(*made->order));
     APR_RING_INIT(made->order, entry_t, link);
     made->bytes_max = bytes_max;
@@ -248,9 +258,11 @@ static void put_in(dp_hot_t *hot, entry_t *entry, apr_pool_t *user_pool)
 
 /* --- looking ----------------------------------------------------------- */
 
-/* What needs no look at the store, or NULL. */
-static const dp_hot_record_t *fresh_entry(dp_hot_t *hot, const name_t *name,
-                                          apr_time_t now, apr_pool_t *user_pool)
+/* What was seen in the store a moment ago, and expires later than `unexpired`,
+ * or NULL. */
+static const dp_hot_record_t *seen_entry(dp_hot_t *hot, const name_t *name,
+                                         apr_time_t now, apr_time_t unexpired,
+                                         apr_pool_t *user_pool)
 {
     const dp_hot_record_t *shared = NULL;
     entry_t *entry;
@@ -258,7 +270,7 @@ static const dp_hot_record_t *fresh_entry(dp_hot_t *hot, const name_t *name,
     lock(hot);
     entry = find_locked(hot, name);
     if (entry != NULL && now - entry->checked < CHECK_USEC
-        && now >= entry->checked && entry->shared.record.expires > now) {
+        && now >= entry->checked && entry->shared.record.expires > unexpired) {
         hold_locked(entry, user_pool);
         shared = &entry->shared;
     }
@@ -307,7 +319,7 @@ const dp_hot_record_t *dp_hot_find(dp_hot_t *hot, const dogpile_store_t *store,
     name_t name;
 
     name_of(&name, store, digest);
-    return fresh_entry(hot, &name, dp_clock_now(hot->clock), user_pool);
+    return seen_entry(hot, &name, dp_clock_now(hot->clock), 0, user_pool);
 }
 
 apr_status_t dp_hot_look(dp_hot_t *hot, dogpile_store_t *store,
@@ -321,7 +333,7 @@ apr_status_t dp_hot_look(dp_hot_t *hot, dogpile_store_t *store,
     name_t name;
 
     name_of(&name, store, &key->digest);
-    *shared = fresh_entry(hot, &name, now, user_pool);
+    *shared = seen_entry(hot, &name, now, now, user_pool);
     if (*shared != NULL) {
         return APR_SUCCESS;
     }

@@ -41,7 +41,8 @@ apr_status_t dp_hot_look(dp_hot_t *hot, dogpile_store_t *store,
                          const dp_hot_record_t **shared, dp_found_t *found,
                          apr_pool_t *user_pool);
 
-/* What needs no look at the store now, or NULL. */
+/* What was seen in the store less than a second ago, or NULL. It may have
+ * expired, and then there may be something newer. */
 const dp_hot_record_t *dp_hot_find(dp_hot_t *hot, const dogpile_store_t *store,
                                    const dogpile_digest_t *digest,
                                    apr_pool_t *user_pool);

@@ -8,6 +8,8 @@ TILE = wms.tile(8, 133, 86)
 SOON = "DogpileExpire 1s jitter=0%"
 LOG = ('LogFormat "%{DOGPILE_STATUS}e %s" dogpile\n'
        'CustomLog "${DIR}/status.log" dogpile\n')
+KEYS = ('LogFormat "%{DOGPILE_KEY}e" key\n'
+        'CustomLog "${DIR}/key.log" key "expr=%{REQUEST_URI} =~ m#^/wms#"\n')
 
 
 def lasting(request):
@@ -70,6 +72,57 @@ def test_stale_tile_says_so(httpd, upstream):
     upstream.release()
     settle(server)
     assert "stale 200\n" in (server.dir / "status.log").read_text()
+
+
+def test_stale_answers_are_alike(httpd, upstream):
+    """Whoever asks for a tile whose refresh is under way gets the same answer,
+    the first or the fortieth, read from the store or known already, and so do
+    conditions and what clients ask of caches."""
+    server = httpd(KEYS + location(ALONE, SOON))
+    url, old = expired(server, upstream)
+    fixed = ("ETag", "Last-Modified", "Accept-Ranges", "Content-Type",
+             "Content-Length")
+    stale = server.status["stale"]
+    answers = [client.get(url) for _ in range(40)]
+    assert {answer.body for answer in answers} == {old}
+    assert {answer.status for answer in answers} == {200}
+    for name in fixed:
+        assert len({answer.header(name) for answer in answers}) == 1, name
+    for answer in answers:
+        age = int(answer.header("Age"))
+        control = int(answer.header("Cache-Control").removeprefix("max-age="))
+        ttl = int(answer.header("Cache-Status").split("; hit; ttl=")[1])
+        assert ttl == 1 - age and 0 < control - age <= 6, answer
+    assert client.get(url, headers={
+        "If-None-Match": answers[0].header("ETag")}).status == 304
+    assert client.get(url, headers={
+        "Cache-Control": "only-if-cached"}).body == old
+    assert upstream.count == 2
+    upstream.release()
+    settle(server, fetches=2, stale=stale + 42)
+    keys = (server.dir / "key.log").read_text().split()
+    assert len(set(keys) - {"-"}) == 1  # those of fetches have none
+    assert len(keys) - keys.count("-") >= 42
+
+
+def test_refresh_of_a_client_that_leaves(httpd, upstream, dial):
+    """A client that asks for an expired tile and hangs up at once causes the
+    refresh like any other."""
+    server = httpd(location(ALONE, SOON))
+    url = server.url(TILE)
+    client.get(url)
+    settle(server, stored=1)
+    upstream.hold()
+    until(lambda: "; hit; ttl=-" in client.get(url, headers={
+        "Cache-Control": "only-if-cached"}).header("Cache-Status"),
+          "its expiry")
+    assert upstream.count == 1
+    leaver = dial(server.port)
+    leaver.ask(TILE)
+    leaver.reset()
+    upstream.wait_held(1)
+    upstream.release()
+    settle(server, fetches=2, stored=2)
 
 
 def test_refresh_delays_no_next_request(httpd, upstream):

@@ -156,6 +156,7 @@ def test_ignored_source_has_no_windows(httpd, upstream):
     path.write_text(path.read_text().replace('WORD "honour"', 'WORD "ignore"'))
     server.start()
     assert "; hit; ttl=-" in client.get(url).header("Cache-Status")
+    server.status.wait(lambda s: s["stored"])
     settle(server, stored=1)
     answer = client.get(url)
     assert answer.header("Cache-Control") == "max-age=3600"

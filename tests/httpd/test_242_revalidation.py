@@ -133,6 +133,7 @@ def test_stale_tile_is_renewed_behind_the_answer(httpd, upstream):
     url, old = expired(server, upstream, LASTING,
                        {"Cache-Control": "max-age=600"})
     assert "; hit; ttl=-" in client.get(url).header("Cache-Status")
+    server.status.wait(lambda s: s["renewed"])
     settle(server, renewed=1, stored=2, stale=1)
     fresh = client.get(url)
     assert fresh.body == old.body

@@ -34,6 +34,34 @@ START_TEST(the_first_leads_and_others_wait)
 }
 END_TEST
 
+/* For those who would only join to leave at once. */
+START_TEST(a_look_by_key_sees_who_is_led)
+{
+    dp_table_t *table = table_of_three();
+    dogpile_digest_t key = key_of(1);
+    dogpile_digest_t other = key_of(2);
+    dp_outcome_t made = record_of(5);
+    dp_ticket_t a;
+    dp_ticket_t b;
+
+    ck_assert(!dp_table_is_led(table, &key));
+    join(table, 0, 1, &a);
+    ck_assert(dp_table_is_led(table, &key));
+    ck_assert(!dp_table_is_led(table, &other));
+    join(table, 1, 1, &b);
+    dp_table_bury(table, 0, 100, 1, wake);
+    ck_assert(!dp_table_is_led(table, &key)); /* an orphan: adopt it */
+    ck_assert(dp_table_adopt(table, 1, &b));
+    ck_assert(dp_table_is_led(table, &key));
+    ck_assert_int_eq(dp_table_waiters(table, &b), 1);
+    ck_assert(dp_table_land(table, &b, &made, wake));
+    ck_assert(dp_table_is_led(table, &key)); /* it is being stored */
+    dp_table_finish(table, &b);
+    ck_assert(!dp_table_is_led(table, &key));
+    check_table(table);
+}
+END_TEST
+
 START_TEST(a_landed_record_stays_until_all_have_left)
 {
     dp_table_t *table = table_of_three();
@@ -306,6 +334,7 @@ START_TEST(parts_come_before_the_whole_and_only_from_the_first_leader)
 END_TEST
 
 UNIT_MAIN("flight/table", the_first_leads_and_others_wait,
+          a_look_by_key_sees_who_is_led,
           a_landed_record_stays_until_all_have_left,
           a_place_is_not_used_before_it_is_clear,
           a_place_whose_clearer_died_is_used_again,

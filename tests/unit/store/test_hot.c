@@ -183,6 +183,30 @@ START_TEST(what_has_expired_is_looked_up_each_time)
 }
 END_TEST
 
+/* For those who know that there can't be anything newer. */
+START_TEST(what_has_expired_is_found_for_a_second)
+{
+    dogpile_key_t key = key_of(0);
+    const dp_hot_record_t *one;
+    apr_pool_t *user;
+
+    apr_pool_create(&user, unit_pool);
+    set_up(1 << 20, 100);
+    keep(0, "old", 1000);
+    ck_assert_ptr_null(dp_hot_find(hot, &store, &key.digest, user));
+    found(0, NULL);
+    found(0, NULL);
+    unit_now += 2000;
+    one = dp_hot_find(hot, &store, &key.digest, user);
+    ck_assert_ptr_nonnull(one);
+    ck_assert_int_lt(one->record.expires, unit_now);
+    ck_assert_int_eq(kept.looks, 2);
+    unit_now += apr_time_from_sec(1);
+    ck_assert_ptr_null(dp_hot_find(hot, &store, &key.digest, user));
+    apr_pool_destroy(user);
+}
+END_TEST
+
 START_TEST(a_user_keeps_what_others_forget)
 {
     dogpile_key_t key = key_of(0);
@@ -255,5 +279,6 @@ END_TEST
 UNIT_MAIN("store/hot", what_is_asked_for_again_needs_no_look,
           another_version_is_seen_within_a_second, the_same_version_stays,
           own_writing_is_seen_at_once, what_has_expired_is_looked_up_each_time,
+          what_has_expired_is_found_for_a_second,
           a_user_keeps_what_others_forget, the_least_recently_used_makes_room,
           bytes_are_bounded)
