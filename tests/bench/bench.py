@@ -41,7 +41,7 @@ from pydogpile import wms  # noqa: E402
 from scenarios import HERDS  # noqa: E402
 
 SCENARIOS = (*HERDS, HITS, CUT)
-FILES, SPARE_FILES = 65536, 500  # descriptors; those that aren't clients'
+FILES, SPARE_FILES = 65536, 200  # descriptors; those that aren't clients'
 ZOOM, COLD_Y = 14, 8000  # cold metatiles lie in a row, far from the edges
 
 

@@ -2,12 +2,14 @@
 /*
  * A herd: clients that ask one server at the same moment, for benchmarks.
  *
- *     herd -p port [-n clients] [-s deadline_s] [-d delay_ms]
- *          [-l leave_ms] [-i interval_ms -u until_ms -q probe] < paths
+ *     herd -p port [-n clients] [-s deadline_s] [-d delay_ms] [-l leave_ms]
+ *          [-o 1] [-i interval_ms -u until_ms -q probe] < paths
  *
  * One thread and one epoll, so that the herd itself costs little. All
  * connections are open before the first request leaves; client i asks for the
- * path of line i, beginning anew where there are fewer lines. With -d all but
+ * path of line i, beginning anew where there are fewer lines. With -o each one
+ * asks as soon as its own connection is open: a server with TCP_DEFER_ACCEPT
+ * has room for no more silent ones than its backlog. With -d all but
  * client 0 ask that much later, with -l client 0 hangs up after so long. With
  * -i one more client comes every so often and asks for `probe`.
  *
@@ -56,12 +58,14 @@ typedef struct herd_t {
     int port;
     int nclients;
     int nprobes;
+    int nprobes_max;
     int nleft; /* clients and probes without an answer */
     int delay_ms;
     int leave_ms;
     int interval_ms;
     int until_ms;
     int deadline_s;
+    int asks_at_once; /* each client, before the next one connects */
     const char *probe;
     client_t *clients; /* then the probes */
 } herd_t;
@@ -89,6 +93,11 @@ static void end_client(herd_t *herd, client_t *client)
     client->fd = -1;
     client->last = now_usec();
     herd->nleft--;
+}
+
+static int is_over(const herd_t *herd)
+{
+    return herd->nleft == 0 && herd->nprobes == herd->nprobes_max;
 }
 
 static void connect_client(herd_t *herd, client_t *client)
@@ -236,6 +245,9 @@ static void connect_all(herd_t *herd)
         while (!client->is_open && now_usec() < deadline) {
             look(herd, deadline);
         }
+        if (herd->asks_at_once) {
+            ask(herd, client);
+        }
     }
 }
 
@@ -271,7 +283,7 @@ static long long act(herd_t *herd, long long begin, int *nasked)
     else if (herd->leave_ms && leave < next) {
         next = leave;
     }
-    if (!herd->interval_ms || probe > begin + herd->until_ms * 1000LL) {
+    if (herd->nprobes == herd->nprobes_max) {
         return next;
     }
     if (now >= probe) {
@@ -284,10 +296,9 @@ static void run(herd_t *herd)
 {
     long long begin = now_usec();
     long long deadline = begin + herd->deadline_s * 1000000LL;
-    int nasked = 0;
+    int nasked = herd->asks_at_once ? herd->nclients : 0;
 
-    herd->nleft = herd->nclients;
-    while (herd->nleft > 0 && now_usec() < deadline) {
+    while (!is_over(herd) && now_usec() < deadline) {
         look(herd, act(herd, begin, &nasked));
     }
 }
@@ -320,12 +331,12 @@ static void read_paths(herd_t *herd)
 static void read_options(herd_t *herd, int argc, char **argv)
 {
     int *const numbers[] = {
-        ['n'] = &herd->nclients,    ['s'] = &herd->deadline_s,
-        ['d'] = &herd->delay_ms,    ['l'] = &herd->leave_ms,
-        ['i'] = &herd->interval_ms, ['u'] = &herd->until_ms,
-        ['p'] = &herd->port,
+        ['n'] = &herd->nclients,     ['s'] = &herd->deadline_s,
+        ['d'] = &herd->delay_ms,     ['l'] = &herd->leave_ms,
+        ['i'] = &herd->interval_ms,  ['u'] = &herd->until_ms,
+        ['o'] = &herd->asks_at_once, ['p'] = &herd->port,
     };
-    static const char known[] = "n:s:d:l:i:u:p:q:";
+    static const char known[] = "n:s:d:l:o:i:u:p:q:";
     int option;
 
     for (option = getopt(argc, argv, known); option != -1;
@@ -348,16 +359,18 @@ static void read_options(herd_t *herd, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static herd_t herd = {.deadline_s = 60};
-    int nprobes;
 
     read_options(&herd, argc, argv);
     read_paths(&herd);
-    nprobes = herd.interval_ms ? herd.until_ms / herd.interval_ms + 1 : 0;
-    herd.clients = calloc(herd.nclients + nprobes, sizeof(client_t));
+    if (herd.interval_ms) {
+        herd.nprobes_max = herd.until_ms / herd.interval_ms;
+    }
+    herd.clients = calloc(herd.nclients + herd.nprobes_max, sizeof(client_t));
     herd.epoll = epoll_create1(0);
     if (!herd.npaths || !herd.port || !herd.clients) {
         give_up("herd: wants -p and paths");
     }
+    herd.nleft = herd.nclients;
     connect_all(&herd);
     run(&herd);
     print(&herd);

@@ -31,7 +31,7 @@ def quantile(values, share):
 
 
 class Source:
-    """tests/bench/source.c, and its script."""
+    """tests/bench/source.c, scripted."""
 
     def __init__(self, program, pictures, log):
         self.port = ports.free()
@@ -44,9 +44,14 @@ class Source:
         assert answer.status == 200, answer
         return [int(word) for word in answer.body.split()]
 
-    def set(self, delay=0, status=200, hold=0):
-        """Counts anew; times in ms."""
-        self._ask(f"/set?delay={delay}&status={status}&hold={hold}")
+    def set(self, delay=0, status=200, hold=0, fault="none"):
+        """Counts anew; times in ms. The faults are those of the script."""
+        self._ask(f"/set?delay={delay}&status={status}&hold={hold}"
+                  f"&fault={fault}")
+
+    def release(self):
+        """Holds no longer; goes on counting."""
+        self._ask("/release")
 
     def count(self):
         return self._ask("/count")[0]

@@ -9,14 +9,14 @@
  * Requests are counted when they come. A path that begins with /short is fresh
  * for a second, any other for an hour. Scripted by requests:
  *
- *     /set?delay=ms&status=n&hold=0|1   and the count begins anew
- *     /count                            requests, those under way, and when,
- *                                       in microseconds of CLOCK_MONOTONIC,
- *                                       the last answer was sent
+ *     /set?delay=ms&status=n&hold=0|1&fault=name   the count begins anew
+ *     /release                                     holds no longer
+ *     /count   requests, those under way, and when, in microseconds of
+ *              CLOCK_MONOTONIC, the last answer was sent
  *
- * While it holds, nobody is answered.
+ * While it holds, nobody is answered. Its faults: source_script.h.
  */
-#include "source_album.h"
+#include "source_script.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -38,10 +38,8 @@ typedef struct client_t {
     int request_size;
     int is_waiting; /* for its answer, until due */
     long long due;  /* usec */
-    char head[256]; /* of the answer */
-    size_t head_size;
-    const char *body;
-    size_t body_size;
+    int was_answered;
+    answer_t answer;
     size_t sent; /* of head and body */
 } client_t;
 
@@ -49,9 +47,7 @@ typedef struct source_t {
     int epoll;
     int listener;
     album_t album;
-    int delay_ms;
-    int status;
-    int is_held;
+    script_t script;
     int nrequests;
     int nwaiting;
     long long written; /* when it began to send the last picture, usec */
@@ -92,17 +88,18 @@ static void watch(source_t *source, client_t *client, unsigned events)
 /* Sends what the socket takes; then the client may ask again. */
 static void send_answer(source_t *source, client_t *client)
 {
-    while (client->sent < client->head_size + client->body_size) {
-        int in_head = client->sent < client->head_size;
+    const answer_t *answer = &client->answer;
+    size_t whole = answer->head_size + answer->body_size;
+
+    while (client->sent < whole) {
+        int in_head = client->sent < answer->head_size;
         const char *from =
-            in_head ? client->head + client->sent
-                    : client->body + client->sent - client->head_size;
-        size_t size =
-            in_head ? client->head_size - client->sent
-                    : client->head_size + client->body_size - client->sent;
+            in_head ? answer->head + client->sent
+                    : answer->body + client->sent - answer->head_size;
+        size_t end = in_head ? answer->head_size : whole;
+        int more = in_head && answer->body_size ? MSG_MORE : 0;
         ssize_t n =
-            send(client->fd, from, size,
-                 MSG_NOSIGNAL | (in_head && client->body_size ? MSG_MORE : 0));
+            send(client->fd, from, end - client->sent, MSG_NOSIGNAL | more);
 
         if (n < 0 && errno == EAGAIN) {
             watch(source, client, EPOLLIN | EPOLLOUT);
@@ -112,57 +109,37 @@ static void send_answer(source_t *source, client_t *client)
             end_client(source, client);
             return;
         }
-        client->sent += n;
+        client->sent += (size_t)n;
+    }
+    if (answer->ends) {
+        end_client(source, client);
+        return;
     }
     client->request_size = 0;
-    watch(source, client, EPOLLIN);
-}
-
-static void prepare(client_t *client, int status, const char *more,
-                    const char *body, size_t size)
-{
-    client->head_size = snprintf(client->head, sizeof(client->head),
-                                 "HTTP/1.1 %d Said\r\n%s"
-                                 "Content-Length: %zu\r\n\r\n",
-                                 status, more, size);
-    client->body = body;
-    client->body_size = size;
     client->sent = 0;
+    watch(source, client, EPOLLIN);
 }
 
 static void answer(source_t *source, client_t *client)
 {
-    const picture_t *picture = album_find(&source->album, client->request);
-    int is_short = !strncmp(client->request, "GET /short", 10);
-
     client->is_waiting = 0;
+    client->was_answered = 1;
     source->nwaiting--;
-    if (source->status != 200 || !picture) {
-        prepare(client, picture ? source->status : 404,
-                "Content-Type: text/plain\r\n", "broken\n", 7);
-    }
-    else {
-        prepare(client, 200,
-                is_short ? "Content-Type: image/png\r\n"
-                           "Cache-Control: max-age=1\r\n"
-                         : "Content-Type: image/png\r\n"
-                           "Cache-Control: max-age=3600\r\n",
-                picture->bytes, picture->size);
-    }
+    script_answer(&source->script, &source->album, client->request,
+                  &client->answer);
     source->written = now_usec();
     send_answer(source, client);
 }
 
-static void set(source_t *source, const char *request)
+static int asks_for(const client_t *client, const char *path)
 {
-    int delay = query_number(request, "delay=");
-    int status = query_number(request, "status=");
-    int hold = query_number(request, "hold=");
+    return !strncmp(client->request + 4, path, strlen(path));
+}
 
-    source->delay_ms = delay >= 0 ? delay : source->delay_ms;
-    source->status = status >= 0 ? status : source->status;
-    source->is_held = hold >= 0 ? hold : source->is_held;
-    source->nrequests = 0;
+static int is_order(const client_t *client)
+{
+    return asks_for(client, "/set") || asks_for(client, "/release")
+           || asks_for(client, "/count");
 }
 
 static void obey(source_t *source, client_t *client)
@@ -171,25 +148,33 @@ static void obey(source_t *source, client_t *client)
     int size = snprintf(text, sizeof(text), "%d %d %lld\n", source->nrequests,
                         source->nwaiting, source->written);
 
-    if (!strncmp(client->request, "GET /set", 8)) {
-        set(source, client->request);
+    if (asks_for(client, "/set")) {
+        script_set(&source->script, client->request);
+        source->nrequests = 0;
     }
-    prepare(client, 200, "Content-Type: text/plain\r\n", text, size);
+    else if (asks_for(client, "/release")) {
+        source->script.is_held = 0;
+    }
+    answer_make(&client->answer, 200, "Content-Type: text/plain\r\n", text,
+                (size_t)size);
     send_answer(source, client);
 }
 
 static void begin(source_t *source, client_t *client)
 {
     client->request[strcspn(client->request, "\r")] = '\0';
-    if (!strncmp(client->request, "GET /set", 8)
-        || !strncmp(client->request, "GET /count", 10)) {
+    if (is_order(client)) {
         obey(source, client);
         return;
     }
     source->nrequests++;
+    if (client->was_answered && source->script.fault == FAULT_FLEETING) {
+        end_client(source, client);
+        return;
+    }
     source->nwaiting++;
     client->is_waiting = 1;
-    client->due = now_usec() + source->delay_ms * 1000LL;
+    client->due = now_usec() + source->script.delay_ms * 1000LL;
 }
 
 static void take(source_t *source, client_t *client)
@@ -241,7 +226,7 @@ static long long answer_due(source_t *source)
 {
     long long next = now_usec() + 1000000;
 
-    if (!source->nwaiting || source->is_held) {
+    if (!source->nwaiting || source->script.is_held) {
         return next;
     }
     for (int i = 0; i < source->nseats; i++) {
@@ -306,7 +291,7 @@ static void listen_at(source_t *source, int port)
 
 int main(int argc, char **argv)
 {
-    static source_t source = {.status = 200};
+    static source_t source = {.script.status = 200};
     const char *folder = ".";
     int port = 0;
     int option;
