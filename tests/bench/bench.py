@@ -36,11 +36,12 @@ import pictures  # noqa: E402
 import report  # noqa: E402
 import servers  # noqa: E402
 from cut import CUT  # noqa: E402
+from failures import FAILURES  # noqa: E402
 from hits import HITS  # noqa: E402
 from pydogpile import wms  # noqa: E402
 from scenarios import HERDS  # noqa: E402
 
-SCENARIOS = (*HERDS, HITS, CUT)
+SCENARIOS = (*HERDS, *FAILURES, HITS, CUT)
 FILES, SPARE_FILES = 65536, 200  # descriptors; those that aren't clients'
 ZOOM, COLD_Y = 14, 8000  # cold metatiles lie in a row, far from the edges
 
@@ -83,6 +84,7 @@ class Bench:
         self.delay = 200 if quick else 700
         self.long_delay = 1000 if quick else 3000
         self.refresh_delay = 500 if quick else 1000
+        self.sick_delay = 300
         self.victims = 10 if quick else 50
         # A parked client takes two descriptors of its server's.
         self.crowd = min(10000, (raise_file_limit() - SPARE_FILES) // 2)
@@ -169,10 +171,12 @@ def measure(bench, scenario):
     chosen = [bench.server(title, scenario.pool)
               for title in scenario.servers]
     seen = {server.title: [] for server in chosen}
-    for _ in range(1 if bench.quick else scenario.rounds):
+    for number in range(1 if bench.quick else scenario.rounds):
         if scenario.prepare:
             scenario.prepare(bench, chosen)
         for server in chosen:
+            if number and server.title in scenario.once:
+                continue
             seen[server.title].append(scenario.measure(bench, server))
             print(".", end="", file=sys.stderr, flush=True)
     if scenario.parts:

@@ -5,6 +5,7 @@ A verdict is (what, measured, wanted, met), met None where it wasn't run. A time
 is net where it is compared with a peer's: less what a static tile costs the
 same clients.
 """
+import functools
 import statistics
 
 OURS = "mod_dogpile"
@@ -79,18 +80,45 @@ def crowd(seen):
     return starvation(seen, f"starvation-{worst(seen[OURS], 'waiters')}")
 
 
+def at_once(name, seen):
+    latency = worst(seen[OURS], "max")
+    shown = "none" if latency is None else f"{latency:.1f} ms"
+    return (f"{name}: max", shown, "<= 25 ms",
+            latency is not None and latency <= 25)
+
+
 def expired(seen):
     waited = worst(seen[OURS], "waited")
-    return [asked_once("expired", seen),
+    return [asked_once("expired", seen), served("expired", seen),
             ("expired: clients who wait", f"{waited}", "0", waited == 0),
-            ratio("expired", seen, "Varnish", 1)]
+            ratio("expired", seen, "Varnish", 1), at_once("expired", seen)]
+
+
+def sick(name, seen):
+    return [asked_once(name, seen), served(name, seen), at_once(name, seen)]
+
+
+def words(seen, *figures):
+    """What was said in all rounds, as one text."""
+    return ", ".join(sorted({" ".join(one[figure] for figure in figures)
+                             for one in seen[OURS]}))
 
 
 def broken(seen):
     late = worst(seen[OURS], "answered")
+    told = words(seen, "statuses", "control", "retry")
+    then = words(seen, "then")
     return [asked_once("broken", seen),
             ("broken: all answered after the delay", f"{late:.1f} ms",
-             "<= 20 ms", late <= 20)]
+             "<= 20 ms", late <= 20),
+            ("broken: answers, Cache-Control, Retry-After", told,
+             "502 no-store 5", told == "502 no-store 5"),
+            ("broken: when it works again, after Retry-After", then, "200",
+             then == "200")]
+
+
+def fleeting(seen):
+    return [served("fleeting", seen)]
 
 
 def leaver(seen):
@@ -119,7 +147,10 @@ def cut(seen):
 CHECKS = {"herd-one": herd_one, "herd-meta": herd_meta,
           "starvation": starvation, "starvation-10000": crowd,
           "expired": expired, "broken": broken, "leaver": leaver,
-          "hits": hits, "cut": cut}
+          "fleeting": fleeting, "hits": hits, "cut": cut}
+CHECKS |= {name: functools.partial(sick, name) for name in (
+    "expired-500", "expired-exception", "expired-redirect", "expired-cut",
+    "expired-hanging")}
 
 
 def check(results):

@@ -29,6 +29,7 @@ class Scenario:
     columns: dict             # figure -> heading
     servers: tuple = HERD
     rounds: int = 5
+    once: tuple = ()          # servers that take so long that one will do
     pool: str = "wide"        # which of a server's processes
     ratios: tuple = ()        # (figure, to whose): columns of ratios
     parts: tuple = ()         # measure gives {part: {figure: number}}
@@ -130,16 +131,6 @@ def expired(bench, server):
     seen["waited"] = sum(one.latency >= delay / 2 for one in answers)
     until(lambda: not bench.source.waiting(), "the refresh is over")
     return {**seen, "upstream": bench.source.count()}
-
-
-def broken(bench, server):
-    bench.source.set(delay=bench.delay, status=500)
-    answers, _ = bench.herd(server, [bench.cold("one")], bench.victims,
-                            s=180).answers()
-    statuses = {one.status for one in answers}
-    return {"upstream": bench.source.count(), "clients": bench.victims,
-            "answered": max(one.latency for one in answers) - bench.delay,
-            "statuses": " ".join(map(str, sorted(statuses)))}
 
 
 def leaver(bench, server):
@@ -254,11 +245,6 @@ HERDS = (
              "clients who weren't answered in half of that.",
              expired, {**COUNTED, "waited": "waited", **QUANTILES}, rounds=3,
              prepare=warm_short),
-    Scenario("broken", "50 clients, a cold tile, a broken source",
-             "The source answers 500 after its delay. All answered: that long "
-             "after the delay, ms.",
-             broken, {"upstream": "source requests", "answered":
-                      "all answered", "statuses": "answers"}, rounds=2),
     Scenario("leaver", "the first client leaves",
              "It asks, 20 others ask 50 ms later, and after another 50 ms it "
              "hangs up; when the others have their tile, after the delay, ms.",

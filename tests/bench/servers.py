@@ -139,7 +139,9 @@ AsyncRequestWorkerFactor {factor}
 class Dogpile(Httpd):
     title = "mod_dogpile"
     expects = {"herd-one": 1, "herd-meta": 1, "starvation": 1, "expired": 1,
-               "broken": 1, "leaver": 1, "starvation-10000": 1}
+               "broken": 1, "leaver": 1, "starvation-10000": 1,
+               "expired-500": 1, "expired-exception": 1, "expired-redirect": 1,
+               "expired-cut": 1, "expired-hanging": 1}
 
     def body(self):
         parts = [f'LoadModule dogpile_module "{self.bench.module}"\n'
@@ -282,7 +284,8 @@ http {{
       proxy_cache_lock on;
       proxy_cache_lock_timeout 120s;
       proxy_cache_lock_age 120s;
-      proxy_cache_use_stale updating error timeout http_500 http_502 http_503;
+      proxy_cache_use_stale updating error timeout
+          http_500 http_502 http_503 http_504;
       proxy_cache_background_update on;
       proxy_ignore_client_abort on;
     }}
@@ -313,7 +316,12 @@ VCL = """\
 vcl 4.1;
 backend source {{ .host = "127.0.0.1"; .port = "{port}"; }}
 sub vcl_backend_response {{
-    if (beresp.status >= 500 && bereq.is_bgfetch) {{ return (abandon); }}
+    if (bereq.is_bgfetch) {{
+        set beresp.do_stream = false;
+        if (beresp.status != 200 || beresp.http.Content-Type !~ "^image/") {{
+            return (abandon);
+        }}
+    }}
     set beresp.grace = 1d;
 }}
 """
