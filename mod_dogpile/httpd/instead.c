@@ -4,8 +4,8 @@
  * DogpileOnTimeout that there is, and in the end an error. On request threads;
  * what is made here is bounded by the size of a tile.
  *
- * The invariant: what isn't the tile is no-store, and says in Cache-Status what
- * it is.
+ * The invariant: what isn't the tile is no-store, says in Cache-Status what it
+ * is, and in Retry-After when to ask again.
  */
 #include "httpd/instead.h"
 
@@ -30,14 +30,19 @@ static const char *say(const dp_lack_t *lack, const char *what,
                         what);
 }
 
-/* A picture for the moment; with what the record of its source keeps, where it
- * has one. */
-static int send_interim(request_rec *r, const dp_task_t *task,
-                        const dp_piece_t *piece, const char *media_type,
-                        const dp_record_t *record, const char *how)
+/* A picture for the moment. */
+typedef struct interim_t {
+    const char *what; /* of Cache-Status */
+    const char *media_type;
+    const dp_record_t *record; /* whose headers go with it, or NULL: an empty
+                                  tile has no source to say who may read it */
+    dp_piece_t piece;
+} interim_t;
+
+static void set_headers(request_rec *r, const dp_task_t *task,
+                        const dp_lack_t *lack, const interim_t *interim)
 {
-    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
-    apr_bucket_brigade *bb = apr_brigade_create(r->pool, list);
+    const dp_record_t *record = interim->record;
     int i;
 
     for (i = 0; record != NULL && i < record->nheaders; i++) {
@@ -45,15 +50,29 @@ static int send_interim(request_rec *r, const dp_task_t *task,
                        record->headers[i].value);
     }
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    if (lack->retry_after_sec > 0) {
+        apr_table_setn(r->headers_out, "Retry-After",
+                       apr_itoa(r->pool, lack->retry_after_sec));
+    }
     if (task->dir.says_status) {
         apr_table_setn(r->err_headers_out, "Cache-Status",
-                       apr_pstrcat(r->pool, "mod_dogpile; ", how, NULL));
+                       apr_pstrcat(r->pool, "mod_dogpile; ",
+                                   say(lack, interim->what, r->pool), NULL));
     }
-    ap_set_content_type(r, media_type);
-    ap_set_content_length(r, (apr_off_t)piece->size);
-    APR_BRIGADE_INSERT_TAIL(bb,
-                            apr_bucket_pool_create((const char *)piece->bytes,
-                                                   piece->size, r->pool, list));
+    ap_set_content_type(r, interim->media_type);
+    ap_set_content_length(r, (apr_off_t)interim->piece.size);
+}
+
+static int send_interim(request_rec *r, const dp_task_t *task,
+                        const dp_lack_t *lack, const interim_t *interim)
+{
+    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, list);
+    const char *bytes = (const char *)interim->piece.bytes;
+
+    set_headers(r, task, lack, interim);
+    APR_BRIGADE_INSERT_TAIL(
+        bb, apr_bucket_pool_create(bytes, interim->piece.size, r->pool, list));
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(list));
     return ap_pass_brigade(r->output_filters, bb) == APR_SUCCESS
                    || r->connection->aborted
@@ -78,20 +97,20 @@ static int answer_blank(request_rec *r, const dp_task_t *task,
     unsigned int rgb = request->bgcolor[0] != '\0'
                            ? (unsigned int)strtoul(request->bgcolor, NULL, 16)
                            : WHITE;
-    dp_piece_t piece;
+    interim_t interim = {.what = ", blank",
+                         .media_type = dp_image_media_type(kind)};
     int width;
     int height;
 
     asked_size(request, &width, &height);
-    if (dp_image_blank(&piece, kind, width, height, rgb, request->transparent,
-                       r->pool)
+    if (dp_image_blank(&interim.piece, kind, width, height, rgb,
+                       request->transparent, r->pool)
         != APR_SUCCESS) {
         return DECLINED;
     }
     dp_count(&dp_child.area->counters, DP_COUNT_blank);
     dp_reply_note(r, "blank");
-    return send_interim(r, task, &piece, dp_image_media_type(kind), NULL,
-                        say(lack, ", blank", r->pool));
+    return send_interim(r, task, lack, &interim);
 }
 
 /* --- overzoom ---------------------------------------------------------- */
@@ -124,10 +143,10 @@ static int make_parent(dp_task_t *parent, const dp_task_t *task, int z,
 static int answer_enlarged(request_rec *r, const dp_task_t *task,
                            const dp_lack_t *lack, int z)
 {
+    interim_t interim = {.what = ", overzoom"};
     const unsigned char *bytes;
     const dp_record_t *record;
     const char *why;
-    dp_piece_t piece;
     dp_task_t parent;
     dp_part_t part;
 
@@ -136,7 +155,7 @@ static int answer_enlarged(request_rec *r, const dp_task_t *task,
     }
     record = dp_look_anyway(r, &parent, &bytes);
     if (record == NULL
-        || dp_image_enlarge(&piece, bytes,
+        || dp_image_enlarge(&interim.piece, bytes,
                             record->tiles[dp_task_index(&parent)].length,
                             task->request.tile_px, &part, &why, r->pool)
                != APR_SUCCESS) {
@@ -144,8 +163,9 @@ static int answer_enlarged(request_rec *r, const dp_task_t *task,
     }
     dp_count(&dp_child.area->counters, DP_COUNT_overzoomed);
     dp_reply_note(r, "overzoom");
-    return send_interim(r, task, &piece, record->media_type, record,
-                        say(lack, ", overzoom", r->pool));
+    interim.record = record;
+    interim.media_type = record->media_type;
+    return send_interim(r, task, lack, &interim);
 }
 
 /* Of the nearest level that has it. */

@@ -11,14 +11,15 @@ FULL = "DogpileAsync Off\nDogpileMaxBlocked 0\n"  # nobody may wait
 EXPIRED = ("DogpileExpire 0.2s jitter=0%", "DogpileStale 0", ALONE)
 
 
-def instead(words, *lines):
-    return location(f"DogpileOnTimeout {words}", *lines)
+def instead(words, *lines, **options):
+    return location(f"DogpileOnTimeout {words}", *lines, **options)
 
 
 def assert_interim(answer, detail, media_type="image/png"):
     assert answer.status == 200, answer
     assert answer.header("Cache-Control") == "no-store"
     assert answer.header("Content-Type") == media_type
+    assert int(answer.header("Retry-After")) > 0
     assert f'detail="{detail}"' in answer.header("Cache-Status")
     assert answer.header("ETag") is answer.header("Expires") is None
 
@@ -82,6 +83,32 @@ def test_blank_off_grid(httpd, upstream):
     answer = client.get(server.url(path))
     assert_interim(answer, "too many requests wait, blank")
     assert picture.decode(answer.body).size == (300, 100)
+
+
+HEADERS = """
+LoadModule headers_module ${MODULES}/mod_headers.so
+<Location "/open">
+    Header setifempty Access-Control-Allow-Origin "*"
+</Location>
+"""
+
+
+@pytest.mark.parametrize("path, expected", [("/wms", None), ("/open", "*")])
+def test_blank_says_nothing_about_other_origins(httpd, upstream, path,
+                                                expected):
+    """No source has drawn it and allowed others to read it; the site may, and
+    tiles keep what their source says."""
+    server = httpd(FULL + HEADERS
+                   + instead("blank", "DogpileMetatile 1x1 buffer=0",
+                             path=path))
+    origin = "https://map.example"
+    upstream.always = scripted.rendered(Access_Control_Allow_Origin=origin)
+    url = server.url(wms.tile(8, 133, 86, path=path))
+    allowed = "Access-Control-Allow-Origin"
+    assert client.get(url).headers.get_all(allowed) == (
+        expected and [expected])
+    settle(server, blank=1, stored=1)
+    assert client.get(url).headers.get_all(allowed) == [origin]
 
 
 def test_patience_ends_with_the_list(httpd, upstream):
@@ -216,6 +243,32 @@ def test_nothing_to_overzoom(httpd, upstream, levels, asked):
     warm(server, upstream, cell, levels)
     assert_turned_away(client.get(server.url(wms.tile(*cell, **asked))))
     assert_turned_away(client.get(server.url(wms.tile(0, 0, 0))))
+
+
+# The list, whether the tile above is stored, what comes first.
+LISTS = [
+    ("stale overzoom blank 503", True, "overzoom"),
+    ("stale overzoom blank 503", False, "blank"),
+    ("blank overzoom", True, "blank"), ("overzoom 503", False, None),
+    ("overzoom stale", True, "overzoom"), ("503", True, None),
+]
+
+
+@pytest.mark.parametrize("words, is_stored, expected", LISTS, ids=str)
+def test_overzoom_in_any_order(httpd, upstream, words, is_stored, expected):
+    """The first word for which there is something, whatever their order."""
+    server = httpd(FULL + instead(words, ALONE))
+    cell = (9, 267, 173)
+    if is_stored:
+        warm(server, upstream, cell)
+    upstream.hold()
+    answer = client.get(server.url(wms.tile(*cell)))
+    if expected:
+        assert_interim(answer, "too many requests wait, " + expected)
+    else:
+        assert_turned_away(answer)
+    upstream.release()
+    settle(server)
 
 
 def test_overzoom_is_off_unless_asked_for(httpd, upstream):
