@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stale tiles: who gets them, and what happens behind them."""
 from pydogpile import client, upstream as scripted, wms
-from pydogpile.scene import ALONE, location, settle
+from pydogpile.scene import ALONE, backdate, location, settle
 from pydogpile.wait import until
 
 TILE = wms.tile(8, 133, 86)
@@ -41,6 +41,34 @@ def test_nobody_waits_for_a_refresh(httpd, upstream):
     assert upstream.count == 2
     upstream.release()
     settle(server, fetches=2, stored=2, misses=1, stale=before + 30)
+
+
+def test_one_refresh_for_all_hosts(httpd, upstream, shared_dir):
+    """All tiles of an expired metatile, wanted by many at two httpds with one
+    store, are served at once and cost one fetch; both have its tiles then."""
+    meta = wms.Metatile(8, 133, 86)
+    conf = location("DogpileExpire 1h jitter=0%", store="${SHARED}")
+    pair = [httpd(conf, children=2, threads=32, define={"SHARED": shared_dir})
+            for _ in range(2)]
+    urls = [[server.url(path) for path in meta.tiles()] for server in pair]
+    for each in urls:
+        assert {answer.status for answer in client.herd(each)} == {200}
+    backdate(shared_dir, 7200)
+    upstream.hold()
+    for each in urls:
+        until(lambda: all("ttl=-" in answer.header("Cache-Status")
+                          for answer in client.herd(each, 32)), "its expiry")
+    upstream.wait_held(1)
+    for each in urls:
+        assert {answer.status for answer in client.herd(each, 50)} == {200}
+    assert upstream.count == 2
+    upstream.release()
+    seen = [settle(server, failed=0) for server in pair]
+    assert sum(each["stored"] for each in seen) == 2
+    for each in urls:
+        until(lambda: all("ttl=3" in answer.header("Cache-Status")
+                          for answer in client.herd(each)), "fresh tiles")
+    assert upstream.count == 2
 
 
 def test_refreshed_tile_is_served(httpd, upstream):
