@@ -12,9 +12,12 @@ from pydogpile.scene import ALONE, backdate, location
 
 HOUR = 3600
 LINES = ("DogpileErrorExpire 0", ALONE, "DogpileExpire 1h jitter=0%")
+SOON = ("DogpileStale 0", "DogpileWaitTimeout 300ms")
 CONF = (location(*LINES) + location(*LINES, "DogpileStale 0", path="/wait")
-        + location(*LINES, "DogpileStale 0", "DogpileWaitTimeout 300ms",
-                   path="/soon"))
+        + location(*LINES, *SOON, path="/soon")
+        + location(*LINES, *SOON, "DogpileOnTimeout overzoom blank",
+                   path="/interim")
+        + location(*LINES, "DogpileErrorExpire 10s", path="/sick"))
 OPTIONS = {"children": 2}
 ALLOWED = ["DP0601", "DP0201", "DP0202"]
 
@@ -48,7 +51,9 @@ class Scene:
 
     def __init__(self, site, path):
         self.site = site
-        self.tile = wms.tile(8, next(self.columns), 86, path=path)
+        column = next(self.columns)
+        self.tile = wms.tile(8, column, 86, path=path)
+        self.parent = wms.tile(7, column // 2, 43, path=path)
         self.etag = None
         site.upstream.always = draw
 
@@ -122,17 +127,29 @@ def too_long(scene):
     return answer
 
 
+def below_a_stored_one(scene):
+    """For want of time, but the tile of the level above is there."""
+    scene.get(tile=scene.parent)
+    scene.site.status.wait(lambda s: s["flights"] == 0)
+    return too_long(scene)
+
+
+def twice(scene):
+    scene.get()
+    return scene.get()
+
+
 @dataclasses.dataclass
 class Row:
     name: str
     ask: typing.Callable
     status: int
     said: str          # of Cache-Status, after the module's name, but ttl
-    left: int = HOUR   # how long it may be kept, in seconds; None: an error
+    left: int = HOUR   # how long it may be kept, in seconds; None: not at all
     path: str = "/wms"
     age: int = None    # of what is stored before; None: nothing is
     source: typing.Callable = draw  # from then on
-    retry: str = None  # Retry-After
+    retry: str = None  # Retry-After, a pattern
 
 
 MOMENT = 5  # so long may caches keep what is stale
@@ -183,6 +200,15 @@ ROWS = [
     Row("error", plain, 502,
         'fwd=uri-miss; fwd-status=503; detail="the source failed"', None,
         source=fail, retry="7"),
+    Row("error, remembered", twice, 502,
+        'fwd=uri-miss; detail="the source failed, remembered"', None,
+        path="/sick", source=fail, retry="10|9"),
+    Row("blank", too_long, 200,
+        'fwd=uri-miss; detail="no answer in time, blank"', None,
+        path="/interim", retry="2"),
+    Row("overzoom", below_a_stored_one, 200,
+        'fwd=uri-miss; detail="no answer in time, overzoom"', None,
+        path="/interim", retry="2"),
     Row("no time", too_long, 503,
         'fwd=uri-miss; detail="no answer in time"', None, path="/soon",
         retry="2"),
@@ -222,9 +248,10 @@ def assert_tile(answer, row, scene):
     assert_lasts(answer, row)
 
 
-def assert_error(answer, row):
+def assert_unkept(answer, row):
     assert answer.header("Cache-Control") == "no-store"
-    assert answer.header("Retry-After") == row.retry
+    retry = answer.header("Retry-After")
+    assert re.fullmatch(row.retry, retry) if row.retry else retry is None
     for name in ("ETag", "Age", "Expires", "Last-Modified"):
         assert answer.header(name) is None, name
 
@@ -245,7 +272,7 @@ def test_headers(site, row):
     assert answer.header("Vary") is None
     assert answer.header("Set-Cookie") is None
     if row.left is None:
-        assert_error(answer, row)
+        assert_unkept(answer, row)
     else:
         assert_tile(answer, row, scene)
 
