@@ -154,7 +154,9 @@ $(FUZZ_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o \
 
 # Benchmarks: programs of their own, without sanitizers.
 BENCH_BIN := $(patsubst %,$(BUILD)/tests/bench/%,herd source bench_image bench_lock)
-$(BUILD)/tests/bench/source: $(call objects,tests/bench/source_album.c tests/bench/source_script.c)
+$(BUILD)/tests/bench/herd: $(call objects,tests/bench/herd_client.c)
+$(BUILD)/tests/bench/source: $(call objects,tests/bench/source_album.c \
+                              tests/bench/source_script.c)
 $(BUILD)/tests/bench/bench_lock: $(call objects,$(CHECK_LIB) $(CONTRACT_LIB))
 $(BENCH_BIN): $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o \
               $(BACK_ENDS) $(LIB)

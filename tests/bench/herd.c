@@ -18,6 +18,8 @@
  * in microseconds of CLOCK_MONOTONIC, it asked (a probe: connected), had the
  * first byte and had the last.
  */
+#include "herd_client.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -31,24 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 4096, PATH_LEN_MAX = 2048, PATHS_MAX = 4096 };
-
-typedef struct client_t {
-    int fd; /* -1: closed */
-    int is_probe;
-    int is_open; /* connected */
-    int port;
-    int status;
-    int is_png;
-    long long length; /* of the body; -1: until the end of the connection */
-    long long got;    /* bytes of the body */
-    int head_size;
-    char head[HEAD_MAX]; /* NULed, as far as it has come */
-    long long asked;
-    long long first;
-    long long last;
-    const char *path;
-} client_t;
+enum { PATH_LEN_MAX = 2048, PATHS_MAX = 4096 };
 
 typedef struct herd_t {
     int epoll;
@@ -140,48 +125,6 @@ static void ask(herd_t *herd, client_t *client)
     }
 }
 
-static void read_head(client_t *client, const char *end)
-{
-    const char *length = strcasestr(client->head, "\r\nContent-Length:");
-
-    client->status = atoi(client->head + strcspn(client->head, " "));
-    client->length = length && length < end ? atoll(length + 17) : -1;
-}
-
-static int begins_as_png(const char *bytes, int size)
-{
-    return size >= 4 && !memcmp(bytes, "\x89PNG", 4);
-}
-
-/* Takes bytes of the answer; whether it is complete. */
-static int take(client_t *client, const char *bytes, int size)
-{
-    int space = HEAD_MAX - 1 - client->head_size;
-    int taken = size < space ? size : space;
-    int start;
-    char *end;
-
-    if (client->status) {
-        if (client->got == 0) {
-            client->is_png = begins_as_png(bytes, size);
-        }
-        client->got += size;
-        return client->got == client->length;
-    }
-    memcpy(client->head + client->head_size, bytes, taken);
-    client->head_size += taken;
-    client->head[client->head_size] = '\0';
-    end = memmem(client->head, client->head_size, "\r\n\r\n", 4);
-    if (!end) {
-        return taken < size; /* a head that is too long: no status */
-    }
-    read_head(client, end);
-    start = end + 4 - client->head;
-    client->got = client->head_size - start + size - taken;
-    client->is_png = begins_as_png(end + 4, client->head_size - start);
-    return client->got == client->length;
-}
-
 static void answer(herd_t *herd, client_t *client)
 {
     static char bytes[65536];
@@ -195,7 +138,7 @@ static void answer(herd_t *herd, client_t *client)
         if (size > 0 && !client->first) {
             client->first = now_usec();
         }
-        if (size <= 0 || take(client, bytes, (int)size)) {
+        if (size <= 0 || client_take(client, bytes, (int)size)) {
             end_client(herd, client);
         }
     }
