@@ -11,6 +11,8 @@
  */
 #include "flight/flight_priv.h"
 
+#include "base/thread.h"
+
 static dp_local_t *take_locked(dp_flights_t *flights)
 {
     dp_local_t *local = flights->queue;
@@ -54,8 +56,9 @@ static void *APR_THREAD_FUNC fetcher_main(apr_thread_t *thread, void *baton)
 
 apr_status_t dp_fetcher_start_locked(dp_flights_t *flights)
 {
-    apr_status_t rv = dp_thread_start(&flights->fetchers[flights->nfetchers],
-                                      fetcher_main, flights);
+    apr_status_t rv =
+        dp_apr_thread_start(&flights->fetchers[flights->nfetchers],
+                            fetcher_main, flights, flights->pool);
 
     if (rv == APR_SUCCESS) {
         flights->nfetchers++;

@@ -11,6 +11,7 @@
 #include "flight/flight_priv.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 
 static dp_waiter_t *add_waiter_locked(dp_local_t *local, int part,
                                       apr_pool_t *pool)
@@ -69,10 +70,12 @@ static void start_locked(dp_flights_t *flights)
         rv = dp_fetcher_start_locked(flights);
     }
     if (rv == APR_SUCCESS) {
-        rv = dp_thread_start(&flights->keeper, dp_keeper_main, flights);
+        rv = dp_apr_thread_start(&flights->keeper, dp_keeper_main, flights,
+                                 flights->pool);
     }
     if (rv == APR_SUCCESS) {
-        rv = dp_thread_start(&flights->waker, dp_waker_main, flights);
+        rv = dp_apr_thread_start(&flights->waker, dp_waker_main, flights,
+                                 flights->pool);
     }
     flights->is_started = 1;
     if (rv != APR_SUCCESS) {

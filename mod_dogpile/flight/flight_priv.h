@@ -125,7 +125,7 @@ struct dp_flights_t {
     apr_thread_t *keeper;
     int is_keeper_called;       /* since its last round */
     apr_time_t keeper_looks_at; /* next, if it isn't called */
-    unsigned int seed;    /* of the keeper's pauses */
+    unsigned int seed;          /* of the keeper's pauses */
     pthread_cond_t keeper_cond;
 
     apr_thread_t *waker;
@@ -174,10 +174,6 @@ void dp_local_resign_locked(dp_local_t *local, apr_pool_t *scratch_pool);
 
 /* The flight is over and its place needs clearing (dp_table_leave()). */
 void dp_clear_place(dp_flights_t *flights, const dp_ticket_t *ticket);
-
-/* A thread of this child's flights. */
-apr_status_t dp_thread_start(apr_thread_t **thread, apr_thread_start_t run,
-                             dp_flights_t *flights);
 
 /* Wake the waiters of this child that want one of `parts`, or all. */
 #define DP_ALL_PARTS UINT64_MAX

@@ -11,7 +11,6 @@
  */
 #include "flight/flight_priv.h"
 
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -54,21 +53,6 @@ void dp_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex,
     at.tv_sec = apr_time_sec(until);
     at.tv_nsec = apr_time_usec(until) * 1000;
     pthread_cond_timedwait(cond, mutex, &at);
-}
-
-/* It takes no signals: those are the MPM's. */
-apr_status_t dp_thread_start(apr_thread_t **thread, apr_thread_start_t run,
-                             dp_flights_t *flights)
-{
-    sigset_t all;
-    sigset_t before;
-    apr_status_t rv;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    rv = apr_thread_create(thread, NULL, run, flights, flights->pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rv;
 }
 
 /* --- the list ---------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 /* So many are answered between two looks. */
 #define BATCH 512
@@ -179,7 +180,7 @@ apr_status_t dp_lot_make(int nplaces, apr_pool_t *pchild)
     }
     make_places(nplaces, pchild);
     dp_lot->scratch = apr_palloc(pchild, DP_PROMPT_BYTES);
-    rv = apr_thread_create(&dp_lot->thread, NULL, watch_lot, NULL, pchild);
+    rv = dp_apr_thread_start(&dp_lot->thread, watch_lot, NULL, pchild);
     if (rv != APR_SUCCESS) {
         dp_lot = NULL;
         return rv;

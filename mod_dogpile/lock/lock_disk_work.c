@@ -21,7 +21,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "lock/thread.h"
+#include "base/thread.h"
 
 /* An idle thread ends after this. */
 #define IDLE_USEC apr_time_from_sec(10)

@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lock/thread.h"
+#include "base/thread.h"
 
 /* Between two rounds: while all is well, and while a server is down. */
 #define PERIOD_SEC 30

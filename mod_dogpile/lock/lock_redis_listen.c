@@ -27,7 +27,7 @@
 #include "base/log.h"
 #include "lock/lock_redis.h"
 #include "lock/redis_push.h"
-#include "lock/thread.h"
+#include "base/thread.h"
 #include "policy/backoff.h"
 
 /* So many times what an answer may take nothing may be heard, before redis is

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "lock/thread.h"
+#include "base/thread.h"
 
 /* How long a child's end may be held up: the client tells the server and waits
  * for at most 4.5 s. */
