@@ -180,8 +180,8 @@ def memory(bench, server):
 
 def children_of(server):
     """{port of a client: the child that served it last}."""
-    log = (server.folder / "child.log").read_text().split("\n")
-    rows = [line.split() for line in log if line]
+    log = (server.folder / "access.log").read_text().split("\n")
+    rows = [line.split()[-2:] for line in log if line]
     return {int(port): int(child) for child, port in rows}
 
 
@@ -199,7 +199,8 @@ def wake_up(bench, server):
         path = bench.cold("one").replace("/one/", "/direct/", 1)
         (one,), _ = bench.herd(server, [path], 1).answers()
         seen[WAKES[0]].append((one.first - bench.source.written()) / 1000)
-    until(lambda: len(children_of(server)) > 0, "the log is written")
+    ports = {port for pair in pairs for port, _ in pair}
+    until(lambda: ports <= children_of(server).keys(), "the log is written")
     child = children_of(server)
     for (leader, first), (waiter, second) in pairs:
         seen[WAKES[1]].append(first)

@@ -17,7 +17,7 @@ from pydogpile.wait import until
 USER = "www-data"
 KINDS = ("one", "meta", "short", "hits")
 EACH = "each client asks the source"
-PLAIN_LOG = '"%h %l %u %t \\"%r\\" %>s %b"'
+PLAIN_LOG = '"%h %l %u %t \\"%r\\" %>s %b %P %{remote}p"'  # child, client
 
 
 class Server:
@@ -98,9 +98,6 @@ class Httpd(Server):
             + self.body())
         return [APACHE, "-f", str(path), "-D", "FOREGROUND"]
 
-    def proxied(self, kind):
-        return f'ProxyPass "{self.bench.source_url}/{kind}" retry=0'
-
 
 HTTPD = """\
 ServerName localhost
@@ -114,8 +111,6 @@ ErrorLog error.log
 LogLevel warn
 LogFormat {log} plain
 CustomLog access.log plain
-LogFormat "%P %{{remote}}p" child
-CustomLog child.log child "expr=%{{REQUEST_URI}} =~ m#^/(one|direct)/#"
 Timeout 120
 KeepAliveTimeout 60
 MaxKeepAliveRequests 0
@@ -144,17 +139,15 @@ class Dogpile(Httpd):
                "expired-cut": 1, "expired-hanging": 1}
 
     def body(self):
-        parts = [f'LoadModule dogpile_module "{self.bench.module}"\n'
-                 f'<Location "/dogpile-status">\nSetHandler dogpile-status\n'
-                 f'</Location>\n<Location "/direct">\n{self.proxied("one")}\n'
-                 '</Location>\n'
-                 f'DogpileStore "disk:{self.folder}/store"\n']
-        for kind in KINDS:
-            whole = "" if kind in ("meta", "hits") else \
-                "DogpileMetatile 1x1 buffer=0\n"
-            parts.append(f'<Location "/{kind}">\nDogpileEnable On\n{whole}'
-                         f'{self.proxied(kind)}\n</Location>\n')
-        return "".join(parts)
+        single = "".join(f'<Location "/{kind}">\nDogpileMetatile 1x1 buffer=0\n'
+                         '</Location>\n' for kind in ("one", "short"))
+        return (f'LoadModule dogpile_module "{self.bench.module}"\n'
+                '<Location "/dogpile-status">\nSetHandler dogpile-status\n'
+                '</Location>\n<Location "/direct">\nDogpileEnable Off\n'
+                f'</Location>\n{single}ProxyPass "/dogpile-status" "!"\n'
+                f'ProxyPass "/direct" "{self.bench.source_url}/one" retry=0\n'
+                f'ProxyPass "/" "{self.bench.source_url}/" retry=0\n'
+                f'DogpileEnable On\nDogpileStore "disk:{self.folder}/store"\n')
 
 
 class Mapcache(Httpd):
