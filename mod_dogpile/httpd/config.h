@@ -207,6 +207,10 @@ const char *dp_source_text(const dp_source_t *source, apr_pool_t *pool);
 const char *dp_source_name(const dp_dir_t *dir, const char *path,
                            apr_pool_t *pool);
 
+/* As whom children run: User and Group, or, where httpd wasn't started by root,
+ * whoever did that. */
+void dp_config_user(uid_t *uid, gid_t *gid);
+
 /* config_lockers.c: make the lockers and find those that are named. */
 int dp_config_check_lockers(const server_rec *s, apr_pool_t *pconf);
 int dp_config_check_ref(const server_rec *s, dp_locker_ref_t *ref,

@@ -11,6 +11,7 @@
 #include "httpd/config.h"
 
 #include <apr_strings.h>
+#include <unistd.h>
 #include <unixd.h>
 
 int dp_config_refuse(const server_rec *s, const dp_where_t *where, int id,
@@ -107,13 +108,20 @@ static int make_default_locker(dp_store_def_t *store, const server_rec *s,
     return dp_config_make_locker(def, s, pconf);
 }
 
+void dp_config_user(uid_t *uid, gid_t *gid)
+{
+    int is_root = geteuid() == 0;
+
+    *uid = is_root ? ap_unixd_config.user_id : geteuid();
+    *gid = is_root ? ap_unixd_config.group_id : getegid();
+}
+
 static int make_store(dp_store_def_t *def, const server_rec *s,
                       apr_pool_t *pconf)
 {
     const char *wrong;
 
-    def->conf.uid = ap_unixd_config.user_id;
-    def->conf.gid = ap_unixd_config.group_id;
+    dp_config_user(&def->conf.uid, &def->conf.gid);
     def->conf.log = dp_log_of(s, pconf);
     wrong = def->provider->create(&def->store, &def->conf, pconf);
     if (wrong) {

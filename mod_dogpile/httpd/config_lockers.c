@@ -14,7 +14,6 @@
 #include <ap_provider.h>
 #include <apr_strings.h>
 #include <stdlib.h>
-#include <unixd.h>
 
 #include "lock/locker_file.h"
 
@@ -46,8 +45,7 @@ int dp_config_make_locker(dp_locker_def_t *def, const server_rec *s,
     const dp_locker_def_t *culprit;
     const char *wrong;
 
-    outer->uid = ap_unixd_config.user_id;
-    outer->gid = ap_unixd_config.group_id;
+    dp_config_user(&outer->uid, &outer->gid);
     outer->log = dp_log_of(s, pconf);
     wrong = dp_locker_make(def, outer, &culprit, pconf);
     return wrong ? dp_config_refuse(

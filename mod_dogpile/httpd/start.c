@@ -332,6 +332,7 @@ static apr_status_t forget_child(void *none)
 
 void dp_child_init(apr_pool_t *pchild, server_rec *s)
 {
+    apr_pool_t *lasting;
     sigset_t all;
     sigset_t before;
 
@@ -343,10 +344,12 @@ void dp_child_init(apr_pool_t *pchild, server_rec *s)
     dp_child.max_blocked = dp_capacity_blocked();
     apr_thread_mutex_create(&dp_child.master_mutex, APR_THREAD_MUTEX_DEFAULT,
                             pchild);
-    /* Requests use it until httpd ends, longer than the child's pool. */
+    /* Requests use it until httpd ends, longer than the child's pool. Nothing
+     * of it may be left to do then, as this code may be gone by that time. */
+    apr_pool_create_unmanaged(&lasting);
     dp_hot_create(&dp_child.hot, HOT_BYTES, HOT_RECORDS, &dp_clock_real,
-                  s->process->pool);
-    dp_memos_create(&dp_child.memos, s->process->pool);
+                  lasting);
+    dp_memos_create(&dp_child.memos, lasting);
     /* Signals are the MPM's: no thread that is made here takes one. */
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);

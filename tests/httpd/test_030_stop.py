@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ending while something is still under way."""
+import os
 import signal
 
 import pytest
 
-from pydogpile import client, scene, wms
-from pydogpile.process import alive
+from pydogpile import client, ports, scene, wms
+from pydogpile.process import Process, alive
 from pydogpile.wait import until
 
 
@@ -28,3 +29,20 @@ def test_stop_during_a_fetch(httpd, upstream, mpm, patience, waiters):
     until(lambda: not any(map(alive, family)), "children gone")
     # what was being answered may be cut off, or be complete
     assert {answer.status for answer in herd.answers()} <= {0, 200, 503}
+
+
+def test_debugging_as_a_user_ends_well(make_httpd, upstream):
+    """httpd -X, which is parent and child at once, started by somebody who
+    isn't root: it works, finds its own folders again, ends without a crash."""
+    server = make_httpd(scene.location())
+    somebody = ["setpriv", "--reuid=www-data", "--regid=www-data",
+                "--clear-groups"] if os.geteuid() == 0 else []
+    server.allow_log("AH00098")  # -X leaves its pid file
+    for x in (9, 13):
+        debugged = Process([*somebody, *server.args("-X")],
+                           server.dir / "output.log")
+        until(lambda: ports.accepts(server.port), "it listens")
+        assert client.get(server.url(wms.tile(5, x, 9))).status == 200
+        assert debugged.stop()
+        assert debugged.popen.returncode == 0
+    assert upstream.count == 2

@@ -132,12 +132,12 @@ class Httpd:
             parts.append(DOGPILE)
         (self.dir / "httpd.conf").write_text("".join(parts) + conf)
 
-    def _args(self, *more):
+    def args(self, *more):
         return [APACHE, "-f", str(self.dir / "httpd.conf"), *more]
 
     def configtest(self):
         """(exit code, what it said) of `apache2 -t`."""
-        run = subprocess.run(self._args("-t"), capture_output=True, text=True,
+        run = subprocess.run(self.args("-t"), capture_output=True, text=True,
                              timeout=30)
         return run.returncode, run.stderr
 
@@ -156,7 +156,7 @@ class Httpd:
         if self.mpm == "prefork":
             wanted *= self.nthreads
         with self.place():
-            self.process = Process(self._args("-D", "FOREGROUND"),
+            self.process = Process(self.args("-D", "FOREGROUND"),
                                    self.dir / "output.log")
             until(lambda: self._up(wanted),
                   lambda: "httpd up:\n" + self._tail())
