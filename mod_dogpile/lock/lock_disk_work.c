@@ -35,6 +35,7 @@ struct dp_work_t {
     pthread_cond_t queued;  /* for threads */
     pthread_cond_t changed; /* for callers: a job is done, a thread ended */
     dp_job_t *first;
+    int was_used; /* a thread was started */
     int threads;
     int idle;
     int hanging; /* threads whose job was given up */
@@ -147,6 +148,7 @@ static void add_thread_locked(dp_work_t *work)
 
     if (dp_thread_start(&thread, work_thread, work) == 0) {
         pthread_detach(thread);
+        work->was_used = 1;
         work->threads++;
     }
 }
@@ -219,8 +221,8 @@ int dp_work_hanging(dp_work_t *work)
     return hanging;
 }
 
-/* A thread that hangs returns to this code when the file server does: it
- * stays loaded. */
+/* A thread that hangs returns to this code when the file server does, and one
+ * that was waited for takes its last steps in it: it stays loaded. */
 static void stay_loaded(void)
 {
     Dl_info info;
@@ -246,11 +248,11 @@ static apr_status_t work_close(void *data)
     is_last = work->threads == 0;
     work->closed = 2;
     pthread_mutex_unlock(&work->mutex);
+    if (work->was_used) {
+        stay_loaded();
+    }
     if (is_last) {
         free_work(work);
-    }
-    else {
-        stay_loaded();
     }
     return APR_SUCCESS;
 }

@@ -39,7 +39,8 @@ class Running:
         self.err = base.with_suffix(".err")
         with open(self.out, "w") as out, open(self.err, "w") as err:
             self.popen = subprocess.Popen(
-                ["/usr/bin/setpriv", "--pdeathsig", "KILL", str(BINARY),
+                ["/usr/bin/env", "--default-signal", "/usr/bin/setpriv",
+                 "--pdeathsig", "KILL", str(BINARY),
                  *map(str, args), "--", *(command or HOLD)],
                 stdin=subprocess.PIPE, stdout=out, stderr=err,
                 env=ENVIRONMENT)
