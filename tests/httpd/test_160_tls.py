@@ -8,6 +8,7 @@ import pytest
 
 from pydogpile import client, picture, ports, scene, wms
 from pydogpile.server import chosen_mpm
+from pydogpile.tls import NOTICES, make_certificate
 
 TLS = ports.free()
 CONF = """
@@ -59,16 +60,12 @@ DogpileStore "disk:${DIR}/store"
 </VirtualHost>
 """
 OPTIONS = {"children": 2, "define": {"TLS": TLS}}
-ALLOWED = ["AH01882|AH01873|AH10034|AH01906", "AH10158|SSL Library",
+ALLOWED = [*NOTICES,
            r"\[client 127\.0\.0\.1:\d+\] (AH02219|AH01630)"]
 
 
 def prepare(server):
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-         "/CN=maps.example", "-keyout", "key.pem", "-out", "cert.pem"],
-        cwd=server.dir, check=True, capture_output=True)
+    make_certificate(server, "maps.example")
 
 
 def ask(path):
