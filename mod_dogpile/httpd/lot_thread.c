@@ -113,8 +113,9 @@ static void *APR_THREAD_FUNC watch_lot(apr_thread_t *thread, void *baton)
                 client_went_locked(events[i].data.u64);
             }
         }
-        next = end_all_waits_locked(now);
         answer_called_locked();
+        /* After the answers, as those who got them may stand in line now. */
+        next = end_all_waits_locked(now);
         if (!APR_RING_EMPTY(&dp_lot->called, dp_parking_t, link)) {
             next = now; /* the next batch */
         }

@@ -229,3 +229,27 @@ def test_passing_on_keeps_nobody(site, dial):
         assert_tile(wire.answer())
     settle(site)
     assert site.upstream.count == 2 + 4
+
+
+def test_who_is_passed_on_keeps_none_who_are(site, dial):
+    """Parked requests that are passed on to a source that answers none of them
+    all reach it, one after the other, without an event from outside."""
+    private = upstream.rendered(Cache_Control="private")
+    slow = threading.Event()
+
+    def hang(request):
+        slow.wait(upstream.HELD_SEC)
+        return private(request)
+
+    site.upstream.script(private)
+    site.upstream.always = hang
+    site.upstream.hold()
+    wires = dial.crowd(5, site.port, tile("each"))
+    wait_parked(site, 5)
+    site.upstream.wait_held()
+    site.upstream.release()
+    until(lambda: site.upstream.count == 1 + 5, "all are passed on")
+    slow.set()
+    for wire in wires:
+        assert_tile(wire.answer())
+    settle(site)
