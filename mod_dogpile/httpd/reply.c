@@ -125,9 +125,10 @@ int dp_reply_lines(request_rec *r, const dp_dir_t *dir,
     bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     APR_BRIGADE_INSERT_TAIL(bb, body);
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-    /* A client that has gone is no error of ours; httpd logs it. */
+    /* A client that has gone is no error of ours; httpd logs it. Nor is one
+     * that a filter has answered instead, as where no range can be met. */
     return ap_pass_brigade(r->output_filters, bb) == APR_SUCCESS
-                   || r->connection->aborted
+                   || r->status != HTTP_OK || r->connection->aborted
                ? OK
                : HTTP_INTERNAL_SERVER_ERROR;
 }

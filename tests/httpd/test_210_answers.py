@@ -243,6 +243,19 @@ def test_every_way_of_sending_sends_the_same(httpd, upstream, way):
     assert_if_range(server.url(paths[3]), cold[3])
 
 
+def test_nothing_follows_416(httpd, upstream, dial):
+    """A range that can't be met has one answer, after which the connection
+    goes on, and the log says 416."""
+    server = httpd("LogFormat %>s status\nCustomLog access.log status\n"
+                   + location(HOUR), children=1)
+    tile = client.get(server.url(TILE))
+    wire = dial(server.port).ask(TILE, Range="bytes=99999999-")
+    assert wire.answer().status == 416
+    assert wire.ask(TILE).answer().body == tile.body
+    log = (server.dir / "access.log").read_text().split()
+    assert log.count("416") == 1 and "500" not in log
+
+
 def test_range_of_a_miss(httpd, upstream):
     """A part of a cold tile costs the fetch of the whole metatile."""
     server = httpd(location(HOUR))
