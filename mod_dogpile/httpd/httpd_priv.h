@@ -18,13 +18,13 @@ extern module AP_MODULE_DECLARE_DATA dogpile_module
 
 APLOG_USE_MODULE(dogpile);
 
-/* What the module keeps of a connection, as its module config. */
 /* Memory that is lent to whoever answers a request. */
 typedef struct dp_scratch_t {
     char *at; /* what is left of it */
     apr_size_t left;
 } dp_scratch_t;
 
+/* What the module keeps of a connection, as its module config. */
 typedef struct dp_conn_t {
     struct dp_internal_t *internal; /* of the module's own, else NULL */
     struct dp_parking_t *parking;   /* of a client's, where it may park */

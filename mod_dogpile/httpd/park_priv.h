@@ -129,7 +129,7 @@ void dp_lot_stop(void);
 apr_status_t dp_lot_make(int nplaces, apr_pool_t *pchild);
 
 /* A tile and the header of its record. What httpd's core takes without waiting
- * for the client is less than its FlushMaxThreshold, 64 KiB. */
+ * for the client is less than its FlushMaxThreshold, by default 64 KiB. */
 #define DP_PROMPT_BYTES (48 * 1024)
 
 /* prompt.c: answer a request whose connection is the lot's, where that takes

@@ -24,22 +24,20 @@
 /* How long a flush, which none of these filters asks for, could wait. */
 #define WRITE_USEC apr_time_from_sec(1)
 
+/* Room for the headers that the site adds to an answer. */
+#define HEADERS_BYTES (8 * 1024)
+
 /* Filters through which an answer may go here, by the names that httpd gives
- * them (mod_filter in upper case). Others may sleep (mod_ratelimit), start processes or run anything. */
+ * them (mod_filter in upper case). Others may sleep (mod_ratelimit), start
+ * processes or run anything. */
 static int is_known(const ap_filter_rec_t *filter)
 {
     static const char *const known[] = {
-        "content_length",
-        "http_header",
-        "http_outerror",
-        "byterange",
-        "fixup_headers_out",
-        "fixup_headers_err",
-        "mod_expires",
-        "bytype:deflate",
-        "deflate",
-        "ssl/tls filter",
-        "ssl/tls coalescing filter",
+        "content_length",    "http_header",
+        "http_outerror",     "byterange",
+        "fixup_headers_out", "fixup_headers_err",
+        "mod_expires",       "bytype:deflate",
+        "ssl/tls filter",    "ssl/tls coalescing filter",
     };
     apr_size_t i;
 
@@ -64,6 +62,22 @@ static ap_filter_t *last_filter(const request_rec *r)
                : NULL;
 }
 
+/* Beyond FlushMaxThreshold httpd's core waits for the client. */
+static int may_wait_for_client(const conn_rec *c)
+{
+    const core_server_config *core =
+        ap_get_core_module_config(c->base_server->module_config);
+
+    return core->flush_max_threshold < DP_PROMPT_BYTES + HEADERS_BYTES;
+}
+
+/* Where no range can be met, httpd's filter runs the site's ErrorDocument on
+ * this very thread; and many ranges make an answer longer. */
+static int may_run_anything(const request_rec *r)
+{
+    return apr_table_get(r->headers_in, "Range") != NULL;
+}
+
 /* A socket that shows the client's descriptor. With a time-out from the
  * beginning, as to set none would make the descriptor block, which the
  * connection's own socket wouldn't know. */
@@ -86,7 +100,8 @@ void dp_prompt_answer(dp_parking_t *parking)
     apr_socket_t *lent;
     core_net_rec *net;
 
-    if (last == NULL || c->aborted || c->data_in_output_filters) {
+    if (last == NULL || c->aborted || c->data_in_output_filters
+        || may_wait_for_client(c) || may_run_anything(r)) {
         return;
     }
     net = last->ctx;

@@ -2,12 +2,13 @@
 """Parked clients are answered without a worker thread where nothing in their
 answer could make others wait; elsewhere a worker does it."""
 import io
+import threading
 
 import numpy
 import pytest
 from PIL import Image
 
-from pydogpile import ports, scene, upstream, wms
+from pydogpile import ports, scene, upstream as scripted, wms
 from pydogpile.server import chosen_mpm
 from pydogpile.tls import NOTICES, make_certificate
 
@@ -107,10 +108,54 @@ def test_filter_that_sleeps_has_a_worker(site, dial):
     assert prompt == 0
 
 
+SLOW_416 = scene.location('ErrorDocument 416 "/slow"') + """
+<Location "/slow">
+    ProxyPass "http://127.0.0.1:${UPSTREAM}/slow"
+</Location>
+"""
+
+
+def test_error_document_of_a_range_keeps_nobody(httpd, upstream, dial):
+    """While the site's ErrorDocument for a range that can't be met is being
+    made, the others get their tile, and who asked for a part his part."""
+    server = httpd(SLOW_416, **OPTIONS)
+    is_made = threading.Event()
+
+    def answer(request):
+        if request.path.startswith("/slow"):
+            is_made.wait(scripted.HELD_SEC)
+            return scripted.Answer(200, {}, b"not there")
+        return scripted.render(request)
+
+    upstream.always = answer
+    upstream.hold()
+    beyond = dial(server.port).ask(tile("beyond"), Range="bytes=99999999-")
+    wait_parked(server, 1)
+    part = dial(server.port).ask(tile("beyond"), Range="bytes=0-9")
+    wait_parked(server, 2)
+    others = dial.crowd(3, server.port, tile("beyond"))
+    wait_parked(server, 5)
+    upstream.release()
+    bodies = {wire.answer().body for wire in others}
+    assert {part.answer().body} == {body[:10] for body in bodies}
+    is_made.set()
+    assert beyond.answer().body == b"not there"
+    assert server.status["prompt"] == (3 if PARKS else 0)
+
+
+def test_httpd_that_flushes_early_has_a_worker(httpd, upstream, dial):
+    """Where httpd's core waits for clients of small answers, nobody else waits
+    for them."""
+    server = httpd("FlushMaxThreshold 16384\n" + scene.location(), **OPTIONS)
+    server.upstream = upstream
+    _, prompt = crowd(server, dial, tile("early"))
+    assert prompt == 0
+
+
 def test_large_tile_has_a_worker(site, dial):
     """A tile that httpd's core may have to wait for is a worker's."""
     png = noise(1280, 16)
-    site.upstream.always = upstream.Answer(
+    site.upstream.always = scripted.Answer(
         200, {"Content-Type": "image/png"}, png)
     body, prompt = crowd(site, dial, tile("large", path="/plain",
                                           WIDTH="1280", HEIGHT="1280"))
@@ -122,7 +167,7 @@ def test_rest_of_an_answer_follows(site, dial):
     it reads on, and the others needn't wait for it."""
     png = noise(256, 16)
     assert 30000 < len(png) < 40000
-    site.upstream.always = upstream.Answer(
+    site.upstream.always = scripted.Answer(
         200, {"Content-Type": "image/png"}, png)
     path = tile("rest", path="/plain")
     site.upstream.hold()
