@@ -131,7 +131,7 @@ class Bench:
         """The running server of that title, started if it isn't yet."""
         if not pool:
             return types.SimpleNamespace(title=title)
-        shapes = {"wide": {"children": 4}, "narrow": {"children": 1},
+        shapes = {"wide": {"children": 2, "threads": 128}, "narrow": {"children": 1},
                   "crowd": {"children": 1, "factor": 200}}
         kind = next(one for one in (
             servers.Dogpile, servers.Mapcache, servers.CacheDisk,

@@ -41,7 +41,7 @@ BOTTOM = """\
   connections first, then writes all requests. What this costs by itself is the
   row "a static tile": nginx sending a file to as many clients. "Net", and every
   ratio of overheads, is of times less that.
-- httpd has 4 children of 64 threads, where nothing else is said. Hits are
+- httpd has 2 children of 128 threads, one for each core, where nothing else is said. Hits are
   counted by wrk over 32 connections kept alive; server and client have a core
   each, so servers of several processes have one as well.
 - Each cold tile is one that nobody asked for before.
