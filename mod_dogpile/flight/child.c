@@ -142,17 +142,6 @@ static apr_status_t make_pool(apr_pool_t **pool, apr_pool_t *parent)
     return rv;
 }
 
-/* It is held for less time than falling asleep takes: try for a moment. */
-static void make_mutex(pthread_mutex_t *mutex)
-{
-    pthread_mutexattr_t attr;
-
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
-    pthread_mutex_init(mutex, &attr);
-    pthread_mutexattr_destroy(&attr);
-}
-
 apr_status_t dp_flights_create(dp_flights_t **flights,
                                const dp_flights_conf_t *conf, apr_pool_t *pool)
 {
@@ -176,7 +165,7 @@ apr_status_t dp_flights_create(dp_flights_t **flights,
     if (made->slot < 0) {
         return APR_ENOSPC;
     }
-    make_mutex(&made->mutex);
+    pthread_mutex_init(&made->mutex, NULL);
     dp_id_make(&seed);
     memcpy(&made->seed, seed.bytes, sizeof(made->seed));
     dp_cond_make(&made->queued);
