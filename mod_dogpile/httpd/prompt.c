@@ -5,8 +5,8 @@
  * the log, the next request) waits until the MPM has brought it back.
  *
  * An answer on a worker thread takes a wake-up of the MPM's listener and one of
- * a worker. For a hundred who wait for one tile that is most of what they wait
- * for after the source has answered; docs/design/park.md has the figures.
+ * a worker. For a hundred who wait for one tile that was nearly half of what
+ * they waited for after the source had answered (docs/design/park.md).
  *
  * The lot's thread serves all who wait, so it must not wait for one of them:
  * the answer is small enough for httpd's core to take it without a blocking
