@@ -182,7 +182,13 @@ void dp_config_begin(apr_pool_t *pconf);
 void *dp_dir_create(apr_pool_t *pool, char *path);
 void *dp_dir_merge(apr_pool_t *pool, void *outer, void *inner);
 
-/* What holds for a request, with the defaults filled in. */
+/* What is set for a request. */
+static inline const dp_dir_t *dp_dir_of(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &dogpile_module);
+}
+
+/* The same, with the defaults filled in. */
 void dp_dir_resolve(dp_dir_t *resolved, const dp_dir_t *dir);
 
 /* The store that a specification names, made known when it is new. */

@@ -14,11 +14,12 @@
 
 #include "base/digest.h"
 #include "httpd/internal.h"
-#include "httpd/memo.h"
+#include "httpd/known.h"
 #include "httpd/pass.h"
 #include "httpd/reply.h"
 #include "httpd/start.h"
 #include "httpd/status.h"
+#include "httpd/usable.h"
 #include "httpd/wait.h"
 
 /* --- from the store ---------------------------------------------------- */
@@ -34,18 +35,6 @@ static const dp_record_t *record_of(const look_t *look)
     return look->shared ? &look->shared->record : &look->found.record;
 }
 
-/* A bucket of a hot tile: its bytes stay as long as the request. Streams of
- * HTTP/2 are sent by another thread, maybe later. */
-static apr_bucket *hot_bucket(request_rec *r, const unsigned char *bytes,
-                              apr_size_t length)
-{
-    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
-
-    return r->connection->master
-               ? apr_bucket_heap_create((const char *)bytes, length, NULL, list)
-               : apr_bucket_immortal_create((const char *)bytes, length, list);
-}
-
 /* A bucket of the tile's bytes: of memory, or of the file where httpd may send
  * files itself; NULL where they can't be read. */
 static apr_bucket *bucket_of(request_rec *r, const look_t *look,
@@ -56,7 +45,8 @@ static apr_bucket *bucket_of(request_rec *r, const look_t *look,
     const unsigned char *bytes;
 
     if (look->shared) {
-        return hot_bucket(r, look->shared->bytes + tile->offset, tile->length);
+        return dp_reply_bucket(r, look->shared->bytes + tile->offset,
+                               tile->length);
     }
     if (core->enable_sendfile == ENABLE_SENDFILE_ON && blob->file != NULL
         && tile->offset + tile->length > blob->have) {
@@ -71,40 +61,6 @@ static apr_bucket *bucket_of(request_rec *r, const look_t *look,
                                   r->connection->bucket_alloc);
 }
 
-static int is_fresh(const request_rec *r, const dp_record_t *record)
-{
-    return record->expires > r->request_time;
-}
-
-/* How long after its expiry a record may be served: the source's word goes
- * before the directive, where sources are believed. */
-static apr_interval_time_t window(const dp_dir_t *resolved,
-                                  apr_interval_time_t said,
-                                  apr_interval_time_t directive)
-{
-    return resolved->honours_upstream && said != DP_WINDOW_UNSET ? said
-                                                                 : directive;
-}
-
-static apr_time_t stale_until(const dp_dir_t *resolved,
-                              const dp_record_t *record)
-{
-    return record->expires
-           + window(resolved, record->stale_usec, resolved->stale_usec);
-}
-
-/* The same where it can't be refreshed. */
-static apr_time_t usable_until(const dp_dir_t *resolved,
-                               const dp_record_t *record)
-{
-    apr_time_t until = record->expires
-                       + window(resolved, record->stale_on_error_usec,
-                                resolved->stale_on_error_usec);
-    apr_time_t anyway = stale_until(resolved, record);
-
-    return until > anyway ? until : anyway;
-}
-
 /* Why what was found can't be served now, or NULL. */
 static const char *reason_to_forward(const request_rec *r,
                                      const dp_task_t *task,
@@ -112,36 +68,12 @@ static const char *reason_to_forward(const request_rec *r,
 {
     int is_too_old = record->created < task->newer_than;
 
-    if (is_fresh(r, record)) {
+    if (dp_is_fresh(r, record)) {
         return is_too_old ? "request" : NULL;
     }
-    return is_too_old || stale_until(&task->dir, record) <= r->request_time
+    return is_too_old || dp_stale_until(&task->dir, record) <= r->request_time
                ? "stale"
                : NULL;
-}
-
-static void count_hit(request_rec *r, int fresh)
-{
-    dp_reply_note(r, fresh ? "hit" : "stale");
-    dp_count(&dp_child.area->counters, fresh ? DP_COUNT_hits : DP_COUNT_stale);
-}
-
-static const dp_dir_t *dir_of(const request_rec *r)
-{
-    return ap_get_module_config(r->per_dir_config, &dogpile_module);
-}
-
-/* The same request needn't be read again. */
-static void remember(request_rec *r, const dp_task_t *task)
-{
-    dp_memo_t memo;
-
-    memset(&memo, 0, sizeof(memo));
-    memo.digest = task->key.digest;
-    dp_hex(memo.key, memo.digest.bytes, DOGPILE_DIGEST_BYTES);
-    memo.store = task->store;
-    memo.index = dp_task_index(task);
-    dp_memo_keep(dp_child.memos, r, dir_of(r), &memo);
 }
 
 /* Returns 1 where the store has the tile. */
@@ -175,13 +107,13 @@ static int answer_from_store(request_rec *r, dp_task_t *task)
     if (body == NULL) {
         return DECLINED;
     }
-    fresh = is_fresh(r, record_of(&look));
-    count_hit(r, fresh);
+    fresh = dp_is_fresh(r, record_of(&look));
+    dp_reply_count(r, fresh);
     if (!fresh && !task->only_if_cached) {
         dp_refresh(r, task);
     }
     if (look.shared) {
-        remember(r, task);
+        dp_known_keep(r, task);
     }
     return dp_reply_tile(r, &task->dir, record_of(&look), index, "hit", body);
 }
@@ -193,7 +125,7 @@ const dp_record_t *dp_look_anyway(request_rec *r, const dp_task_t *task,
     const dp_record_tile_t *tile;
 
     if (!look_up(r, task, look)
-        || usable_until(&task->dir, record_of(look)) <= apr_time_now()) {
+        || dp_usable_until(&task->dir, record_of(look)) <= apr_time_now()) {
         return NULL;
     }
     tile = &record_of(look)->tiles[dp_task_index(task)];
@@ -219,81 +151,15 @@ int dp_answer_anyway(request_rec *r, const dp_task_t *task, const char *how)
         return DECLINED;
     }
     record = record_of(&look);
-    body = usable_until(&task->dir, record) > apr_time_now()
+    body = dp_usable_until(&task->dir, record) > apr_time_now()
                ? bucket_of(r, &look, &record->tiles[index])
                : NULL;
     if (body == NULL) {
         return DECLINED;
     }
     dp_count(&dp_child.area->counters, DP_COUNT_stale_on_error);
-    dp_reply_note(r, is_fresh(r, record) ? "hit" : "stale");
+    dp_reply_note(r, dp_is_fresh(r, record) ? "hit" : "stale");
     return dp_reply_tile(r, &task->dir, record, index, how, body);
-}
-
-/* --- hits that need no reading ----------------------------------------- */
-
-/* The lines for that record at its age. */
-static void renew_lines(request_rec *r, const dp_dir_t *dir, dp_memo_t *memo,
-                        const dp_record_t *record)
-{
-    apr_int64_t age_sec = apr_time_sec(r->request_time - record->created);
-
-    if (memo->age_sec == age_sec
-        && dp_id_equal(&memo->write_id, &record->write_id)) {
-        return;
-    }
-    memo->age_sec = age_sec;
-    memo->write_id = record->write_id;
-    dp_lines_make(&memo->lines, record, memo->index, "hit", r->request_time);
-    dp_memo_keep(dp_child.memos, r, dir, memo);
-}
-
-/* Nothing newer can be in the store while this httpd is fetching it: there is
- * nothing to look up, nor to begin. */
-static int may_be_stale(request_rec *r, const dp_dir_t *dir,
-                        const dp_memo_t *memo, const dp_record_t *record)
-{
-    dp_dir_t resolved;
-
-    dp_dir_resolve(&resolved, dir);
-    return stale_until(&resolved, record) > r->request_time
-           && dp_flight_is_under_way(dp_child.flights, &memo->digest);
-}
-
-/* A request that was seen before, for a tile that is hot. DECLINED: read it. */
-static int answer_known(request_rec *r, const dp_dir_t *dir)
-{
-    const dp_hot_record_t *hot;
-    const dp_record_tile_t *tile;
-    apr_bucket *body;
-    dp_memo_t *memo;
-    int fresh;
-
-    if (r->method_number != M_GET
-        || apr_table_get(r->headers_in, "Authorization")
-        || dp_task_is_demanding(r)) {
-        return DECLINED;
-    }
-    memo = dp_memo_find(dp_child.memos, r, dir);
-    hot = memo ? dp_hot_find(dp_child.hot, memo->store, &memo->digest, r->pool)
-               : NULL;
-    if (hot == NULL || memo->index >= hot->record.ntiles) {
-        return DECLINED;
-    }
-    fresh = is_fresh(r, &hot->record);
-    if (!fresh && !may_be_stale(r, dir, memo, &hot->record)) {
-        return DECLINED;
-    }
-    count_hit(r, fresh);
-    apr_table_setn(r->subprocess_env, "DOGPILE_KEY", memo->key);
-    tile = &hot->record.tiles[memo->index];
-    body = hot_bucket(r, hot->bytes + tile->offset, tile->length);
-    if (!fresh) {
-        return dp_reply_tile(r, dir, &hot->record, memo->index, "hit", body);
-    }
-    renew_lines(r, dir, memo, &hot->record);
-    return dp_reply_lines(r, dir, &hot->record, memo->index, &memo->lines,
-                          body);
 }
 
 /* --- the handler ------------------------------------------------------- */
@@ -347,24 +213,28 @@ static int is_error_page(const request_rec *r)
     return r->prev != NULL && r->status != HTTP_OK;
 }
 
+int dp_is_ours(const request_rec *r)
+{
+    return dp_dir_of(r)->enable == 1 && r->main == NULL && !is_error_page(r)
+           && dp_child.flights != NULL && !dp_is_internal(r->connection)
+           && !dp_status_is(r) && !dp_has_passed_through(r);
+}
+
 int dp_handler(request_rec *r)
 {
-    const dp_dir_t *dir = dir_of(r);
     dp_dir_t resolved;
     dp_task_t task;
     int status;
 
-    if (dir->enable != 1 || r->main != NULL || is_error_page(r)
-        || dp_child.flights == NULL || dp_is_internal(r->connection)
-        || dp_status_is(r) || dp_has_passed_through(r)) {
+    if (!dp_is_ours(r)) {
         return DECLINED;
     }
     dp_count(&dp_child.area->counters, DP_COUNT_requests);
-    status = answer_known(r, dir);
+    status = dp_known_answer(r);
     if (status != DECLINED) {
         return status;
     }
-    dp_dir_resolve(&resolved, dir);
+    dp_dir_resolve(&resolved, dp_dir_of(r));
     dp_task_read(&task, r, &resolved);
     return answer(r, &task);
 }

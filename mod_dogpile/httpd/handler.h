@@ -9,6 +9,9 @@
 
 int dp_handler(request_rec *r);
 
+/* It is for this module to answer, or to say why not. */
+int dp_is_ours(const request_rec *r);
+
 /* The bytes of the tile that the store has, under the same condition as below,
  * and its record; or NULL. */
 const dp_record_t *dp_look_anyway(request_rec *r, const dp_task_t *task,

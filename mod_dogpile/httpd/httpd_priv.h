@@ -30,6 +30,30 @@ typedef struct dp_conn_t {
     struct dp_parking_t *parking;   /* of a client's, where it may park */
 } dp_conn_t;
 
+/* What the module keeps of a request, as its module config. */
+typedef struct dp_req_t {
+    struct dp_known_t *known; /* of a client's that can be answered (known.c) */
+    int has_passed_through;   /* it was left to httpd (pass.c) */
+    request_rec *previous;    /* of the module's own (internal_hooks.c) */
+} dp_req_t;
+
+/* NULL where nothing is kept yet. */
+static inline dp_req_t *dp_req_of(const request_rec *r)
+{
+    return ap_get_module_config(r->request_config, &dogpile_module);
+}
+
+static inline dp_req_t *dp_req_make(request_rec *r)
+{
+    dp_req_t *req = dp_req_of(r);
+
+    if (req == NULL) {
+        req = apr_pcalloc(r->pool, sizeof(*req));
+        ap_set_module_config(r->request_config, &dogpile_module, req);
+    }
+    return req;
+}
+
 /* Log with a message number of docs/MESSAGES.md. */
 #define dp_slog(s, level, rv, id, ...)                                         \
     dp_slog_(APLOG_MARK, level, rv, s, id, __VA_ARGS__)

@@ -17,11 +17,6 @@
 
 #include "httpd/capture.h"
 
-/* Of a request while its authorisation is skipped. */
-typedef struct skipping_t {
-    request_rec *previous;
-} skipping_t;
-
 static int set_environment(request_rec *r)
 {
     if (dp_is_internal(r->connection)) {
@@ -38,15 +33,12 @@ static int set_environment(request_rec *r)
  */
 static int skip_authorisation(request_rec *r)
 {
-    skipping_t *skipping;
     request_rec *passed;
 
     if (!dp_is_internal(r->connection)) {
         return DECLINED;
     }
-    skipping = apr_palloc(r->pool, sizeof(*skipping));
-    skipping->previous = r->prev;
-    ap_set_module_config(r->request_config, &dogpile_module, skipping);
+    dp_req_make(r)->previous = r->prev;
     passed = apr_pmemdup(r->pool, r, sizeof(*r));
     r->prev = passed;
     return DECLINED;
@@ -54,13 +46,8 @@ static int skip_authorisation(request_rec *r)
 
 static int end_skipping(request_rec *r)
 {
-    skipping_t *skipping;
-
-    if (dp_is_internal(r->connection)) {
-        skipping = ap_get_module_config(r->request_config, &dogpile_module);
-        if (skipping != NULL) {
-            r->prev = skipping->previous;
-        }
+    if (dp_is_internal(r->connection) && dp_req_of(r) != NULL) {
+        r->prev = dp_req_of(r)->previous;
     }
     return DECLINED;
 }

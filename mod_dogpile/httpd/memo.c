@@ -13,9 +13,9 @@
 #include <apr_strings.h>
 #include <pthread.h>
 
-/* Powers of two; 4096 places of 1.4 kB are a few hundred map views. */
+/* Powers of two; 8192 requests are a few hundred map views. */
 #define SETS 1024
-#define WAYS 4
+#define WAYS 8
 #define LOCKS 16
 
 /* 2^64 / the golden ratio: spreads every bit upwards. */
@@ -24,38 +24,59 @@
 /* Longest path with its query, bytes. */
 #define URI_MAX 640
 
-typedef struct place_t {
-    unsigned int hash;
-    uint64_t used; /* when, by the count of its set */
+/* Virtual hosts and places with settings of their own. */
+#define SITUATIONS 64
+
+/* Under what a request was made; many share one. */
+typedef struct situation_t {
     const server_rec *server;
     dp_dir_t dir;
+} situation_t;
+
+typedef struct place_t {
+    const situation_t *situation;
     dp_memo_t memo;
-    char uri[URI_MAX]; /* ends with a zero */
+    apr_size_t size; /* of what follows */
+    char uri[];      /* with its zero */
 } place_t;
+
+/* The most recently used first, the free ones last. */
+typedef struct set_t {
+    struct {
+        unsigned int hash;
+        place_t *place; /* NULL: free */
+    } ways[WAYS];
+} set_t;
 
 struct dp_memos_t {
     pthread_mutex_t locks[LOCKS];
-    struct {
-        uint64_t count;
-        place_t *places[WAYS]; /* made at the first use, and kept */
-    } sets[SETS];
-    apr_pool_t *pool;
-    pthread_mutex_t pool_lock;
+    set_t sets[SETS];
+    dp_arena_t *arena; /* of the places */
+    pthread_mutex_t situations_lock;
+    situation_t situations[SITUATIONS];
+    int nsituations;
 };
 
-apr_status_t dp_memos_create(dp_memos_t **memos, apr_pool_t *pool)
+/* A request, as it is compared. */
+typedef struct asked_t {
+    unsigned int hash;
+    const char *uri;
+    apr_size_t size; /* with its zero */
+    const server_rec *server;
+    const dp_dir_t *dir;
+} asked_t;
+
+dp_memos_t *dp_memos_create(dp_arena_t *arena, apr_pool_t *pool)
 {
     dp_memos_t *made = apr_pcalloc(pool, sizeof(*made));
-    apr_allocator_t *allocator;
     int i;
 
     for (i = 0; i < LOCKS; i++) {
         pthread_mutex_init(&made->locks[i], NULL);
     }
-    pthread_mutex_init(&made->pool_lock, NULL);
-    apr_allocator_create(&allocator);
-    *memos = made;
-    return apr_pool_create_unmanaged_ex(&made->pool, NULL, allocator);
+    pthread_mutex_init(&made->situations_lock, NULL);
+    made->arena = arena;
+    return made;
 }
 
 /* Eight bytes at a time: APR's hash goes byte by byte, which for a request of
@@ -78,110 +99,169 @@ static unsigned int mix(const char *text, apr_size_t length)
 }
 
 /* Only the request as it was sent: a redirected one may mean something else.
- * 0 where it has no memo. */
-static unsigned int hash_of(const request_rec *r)
+ * Returns 0 where it has no memo. */
+static int is_askable(asked_t *asked, const request_rec *r, const dp_dir_t *dir)
 {
-    apr_size_t length;
-
     if (r->prev != NULL || r->parsed_uri.hostname != NULL) {
         return 0;
     }
-    length = strlen(r->unparsed_uri);
-    return length < URI_MAX ? mix(r->unparsed_uri, length) : 0;
+    asked->uri = r->unparsed_uri;
+    asked->size = strlen(asked->uri) + 1;
+    if (asked->size > URI_MAX) {
+        return 0;
+    }
+    asked->hash = mix(asked->uri, asked->size);
+    asked->server = r->server;
+    asked->dir = dir;
+    return 1;
 }
 
-static int is_same(const place_t *place, unsigned int hash,
-                   const request_rec *r, const dp_dir_t *dir)
+static set_t *set_of(dp_memos_t *memos, const asked_t *asked)
 {
-    return place != NULL && place->hash == hash && place->server == r->server
-           && strcmp(place->uri, r->unparsed_uri) == 0
-           && memcmp(&place->dir, dir, sizeof(*dir)) == 0;
+    return &memos->sets[asked->hash % SETS];
 }
 
-static place_t *find_locked(dp_memos_t *memos, unsigned int hash,
-                            const request_rec *r, const dp_dir_t *dir)
+static pthread_mutex_t *lock_of(dp_memos_t *memos, const asked_t *asked)
 {
-    place_t *const *places = memos->sets[hash % SETS].places;
+    return &memos->locks[asked->hash % LOCKS];
+}
+
+static int is_situation(const situation_t *situation, const asked_t *asked)
+{
+    return situation->server == asked->server
+           && memcmp(&situation->dir, asked->dir, sizeof(*asked->dir)) == 0;
+}
+
+/* A place that wasn't used for a moment is in no cache of the processor: all
+ * of it is on its way before the first bytes are compared. */
+static void prefetch(const place_t *place, apr_size_t size)
+{
+    const char *end = place->uri + size;
+    const char *line;
+
+    for (line = (const char *)place; line < end; line += 64) {
+        __builtin_prefetch(line);
+    }
+}
+
+static int is_same(const place_t *place, const asked_t *asked)
+{
+    prefetch(place, asked->size);
+    return place->size == asked->size
+           && memcmp(place->uri, asked->uri, asked->size) == 0
+           && is_situation(place->situation, asked);
+}
+
+static void put_first(set_t *set, int from, unsigned int hash, place_t *place)
+{
+    memmove(&set->ways[1], &set->ways[0], from * sizeof(*set->ways));
+    set->ways[0].hash = hash;
+    set->ways[0].place = place;
+}
+
+/* It comes first then. */
+static place_t *find_locked(set_t *set, const asked_t *asked)
+{
+    place_t *place;
     int i;
 
-    for (i = 0; i < WAYS; i++) {
-        if (is_same(places[i], hash, r, dir)) {
-            places[i]->used = ++memos->sets[hash % SETS].count;
-            return places[i];
+    for (i = 0; i < WAYS && set->ways[i].place != NULL; i++) {
+        place = set->ways[i].place;
+        if (set->ways[i].hash == asked->hash && is_same(place, asked)) {
+            put_first(set, i, asked->hash, place);
+            return place;
         }
     }
     return NULL;
 }
 
-dp_memo_t *dp_memo_find(dp_memos_t *memos, const request_rec *r,
-                        const dp_dir_t *dir)
+int dp_memo_find(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
+                 dp_memo_t *memo)
 {
-    unsigned int hash = hash_of(r);
-    pthread_mutex_t *lock = &memos->locks[hash % LOCKS];
-    dp_memo_t *memo = NULL;
     const place_t *place;
+    asked_t asked;
 
-    if (hash == 0) {
-        return NULL;
+    if (!is_askable(&asked, r, dir)) {
+        return 0;
     }
-    pthread_mutex_lock(lock);
-    place = find_locked(memos, hash, r, dir);
+    pthread_mutex_lock(lock_of(memos, &asked));
+    place = find_locked(set_of(memos, &asked), &asked);
     if (place != NULL) {
-        memo = apr_pmemdup(r->pool, &place->memo, sizeof(*memo));
+        *memo = place->memo;
     }
-    pthread_mutex_unlock(lock);
-    return memo;
+    pthread_mutex_unlock(lock_of(memos, &asked));
+    return place != NULL;
 }
 
-static place_t *make_place(dp_memos_t *memos)
+/* The request's; NULL where there are too many. */
+static const situation_t *situation_of(dp_memos_t *memos, const asked_t *asked)
 {
-    place_t *place;
+    situation_t *found = NULL;
+    int i;
 
-    pthread_mutex_lock(&memos->pool_lock);
-    place = apr_palloc(memos->pool, sizeof(*place));
-    pthread_mutex_unlock(&memos->pool_lock);
+    pthread_mutex_lock(&memos->situations_lock);
+    for (i = 0; i < memos->nsituations && found == NULL; i++) {
+        if (is_situation(&memos->situations[i], asked)) {
+            found = &memos->situations[i];
+        }
+    }
+    if (found == NULL && memos->nsituations < SITUATIONS) {
+        found = &memos->situations[memos->nsituations++];
+        found->server = asked->server;
+        found->dir = *asked->dir;
+    }
+    pthread_mutex_unlock(&memos->situations_lock);
+    return found;
+}
+
+/* NULL where there is no room. */
+static place_t *make_place(dp_memos_t *memos, const asked_t *asked)
+{
+    const situation_t *situation = situation_of(memos, asked);
+    place_t *place = NULL;
+
+    if (situation != NULL) {
+        place = dp_arena_alloc(memos->arena, sizeof(*place) + asked->size);
+    }
+    if (place != NULL) {
+        place->situation = situation;
+        place->size = asked->size;
+        memcpy(place->uri, asked->uri, asked->size);
+    }
     return place;
 }
 
-/* An empty place of the set, or the one that was used least recently. */
-static place_t *choose_locked(dp_memos_t *memos, unsigned int hash)
+/* The least recently used one has to go. */
+static void add_locked(dp_memos_t *memos, set_t *set, unsigned int hash,
+                       place_t *place)
 {
-    place_t **places = memos->sets[hash % SETS].places;
-    place_t **oldest = &places[0];
-    int i;
-
-    for (i = 0; i < WAYS; i++) {
-        if (places[i] == NULL) {
-            places[i] = make_place(memos);
-            return places[i];
-        }
-        if (places[i]->used < (*oldest)->used) {
-            oldest = &places[i];
-        }
+    if (set->ways[WAYS - 1].place != NULL) {
+        dp_arena_free(memos->arena, set->ways[WAYS - 1].place);
     }
-    return *oldest;
+    put_first(set, WAYS - 1, hash, place);
 }
 
 void dp_memo_keep(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
                   const dp_memo_t *memo)
 {
-    unsigned int hash = hash_of(r);
-    pthread_mutex_t *lock = &memos->locks[hash % LOCKS];
     place_t *place;
+    asked_t asked;
+    set_t *set;
 
-    if (hash == 0) {
+    if (!is_askable(&asked, r, dir)) {
         return;
     }
-    pthread_mutex_lock(lock);
-    place = find_locked(memos, hash, r, dir);
+    set = set_of(memos, &asked);
+    pthread_mutex_lock(lock_of(memos, &asked));
+    place = find_locked(set, &asked);
     if (place == NULL) {
-        place = choose_locked(memos, hash);
-        place->hash = hash;
-        place->used = ++memos->sets[hash % SETS].count;
-        place->server = r->server;
-        place->dir = *dir;
-        strcpy(place->uri, r->unparsed_uri); /* shorter, says hash_of() */
+        place = make_place(memos, &asked);
+        if (place != NULL) {
+            add_locked(memos, set, asked.hash, place);
+        }
     }
-    place->memo = *memo;
-    pthread_mutex_unlock(lock);
+    if (place != NULL) {
+        place->memo = *memo;
+    }
+    pthread_mutex_unlock(lock_of(memos, &asked));
 }

@@ -10,28 +10,26 @@
 #ifndef DP_HTTPD_MEMO_H
 #define DP_HTTPD_MEMO_H
 
-#include "httpd/reply.h"
+#include "base/arena.h"
+#include "httpd/config.h"
 
 typedef struct dp_memos_t dp_memos_t; /* of a child */
 
-/* A tile that requests ask for, and what was last answered. */
+/* The tile that a request asks for. */
 typedef struct dp_memo_t {
-    dogpile_digest_t digest;                /* of its metatile */
-    char key[2 * DOGPILE_DIGEST_BYTES + 1]; /* the same, as DOGPILE_KEY */
+    dogpile_digest_t digest; /* of its metatile */
     dogpile_store_t *store;
-    int index;             /* of its tile */
-    dogpile_id_t write_id; /* of the record that `lines` tell of */
-    apr_int64_t age_sec;   /* and its age */
-    dp_lines_t lines;
+    int index; /* of the tile in it */
 } dp_memo_t;
 
-apr_status_t dp_memos_create(dp_memos_t **memos, apr_pool_t *pool);
+dp_memos_t *dp_memos_create(dp_arena_t *arena, apr_pool_t *pool);
 
-/* What is known of a request, a copy in its pool, or NULL. From any thread. */
-dp_memo_t *dp_memo_find(dp_memos_t *memos, const request_rec *r,
-                        const dp_dir_t *dir);
+/* Whether the request is known; `memo` is set if so. From any thread. */
+int dp_memo_find(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
+                 dp_memo_t *memo);
 
-/* Remember. Requests that are very long aren't. */
+/* Remember, as far as there is room in the arena. Very long requests aren't,
+ * nor those under the settings of one place too many. */
 void dp_memo_keep(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
                   const dp_memo_t *memo);
 

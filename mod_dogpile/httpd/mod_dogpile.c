@@ -11,6 +11,7 @@
 #include "httpd/capacity.h"
 #include "httpd/handler.h"
 #include "httpd/internal.h"
+#include "httpd/known.h"
 #include "httpd/park.h"
 #include "httpd/start.h"
 #include "httpd/status.h"
@@ -62,6 +63,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_handler(dp_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
     register_back_ends(pool);
     dp_internal_register(pool);
+    dp_known_register();
     dp_park_register();
 }
 

@@ -44,7 +44,9 @@ static int is_new_reason(const dp_task_t *task, dp_reason_e reason,
 
 int dp_has_passed_through(const request_rec *r)
 {
-    return ap_get_module_config(r->request_config, &dogpile_module) != NULL;
+    const dp_req_t *req = dp_req_of(r);
+
+    return req != NULL && req->has_passed_through;
 }
 
 int dp_pass_through(request_rec *r, const dp_task_t *task, dp_reason_e reason)
@@ -55,7 +57,7 @@ int dp_pass_through(request_rec *r, const dp_task_t *task, dp_reason_e reason)
     const char *remedy =
         task->request.reason == reason ? task->request.remedy : NULL;
 
-    ap_set_module_config(r->request_config, &dogpile_module, r);
+    dp_req_make(r)->has_passed_through = 1;
     dp_count(&dp_child.area->counters, DP_COUNT_passed);
     __atomic_fetch_add(&dp_child.area->passes[reason], 1, __ATOMIC_RELAXED);
     dp_reply_pass(r, &task->dir, detail);

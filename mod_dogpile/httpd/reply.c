@@ -14,13 +14,28 @@
 #include <http_request.h>
 
 #include "base/digest.h"
-
-/* How long others may keep a stale tile, seconds. */
-#define STALE_LEFT_SEC 5
+#include "httpd/start.h"
 
 void dp_reply_note(request_rec *r, const char *status)
 {
     apr_table_setn(r->subprocess_env, "DOGPILE_STATUS", status);
+}
+
+void dp_reply_count(request_rec *r, int fresh)
+{
+    dp_reply_note(r, fresh ? "hit" : "stale");
+    dp_count(&dp_child.area->counters, fresh ? DP_COUNT_hits : DP_COUNT_stale);
+}
+
+/* Streams of HTTP/2 are sent by another thread, maybe later. */
+apr_bucket *dp_reply_bucket(request_rec *r, const unsigned char *bytes,
+                            apr_size_t length)
+{
+    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
+
+    return r->connection->master
+               ? apr_bucket_heap_create((const char *)bytes, length, NULL, list)
+               : apr_bucket_immortal_create((const char *)bytes, length, list);
 }
 
 static const char *cache_status(request_rec *r, const char *how)
@@ -28,54 +43,21 @@ static const char *cache_status(request_rec *r, const char *how)
     return apr_pstrcat(r->pool, "mod_dogpile; ", how, NULL);
 }
 
-/* Caches behind us keep it for what is left of its life; a stale one for a
- * moment, in which it is refreshed, unless its source forbids that. */
-static apr_time_t fresh_until(const dp_record_t *record, apr_time_t now)
+/* RFC 9110 section 8.8.3, strong: of the tile's bytes. */
+static const char *etag(request_rec *r, const dp_record_tile_t *tile)
 {
-    int grace = record->stale_usec == 0 ? 0 : STALE_LEFT_SEC;
+    char *text = apr_palloc(r->pool, 2 * DP_ETAG_BYTES + 3);
 
-    return record->expires > now ? record->expires
-                                 : now + apr_time_from_sec(grace);
-}
-
-/* RFC 9111 section 4.2.3: Age counts as used, and so does what was over when
- * the source gave it. */
-static void make_freshness(dp_lines_t *lines, const dp_record_t *record,
-                           const char *how, apr_time_t now)
-{
-    apr_time_t born = record->created - record->age_usec;
-    apr_time_t until = fresh_until(record, now);
-    apr_int64_t age =
-        apr_time_sec((now > record->created ? now : record->created) - born);
-
-    apr_rfc822_date(lines->expires, until);
-    apr_snprintf(lines->cache_control, sizeof(lines->cache_control),
-                 "max-age=%" APR_INT64_T_FMT "%s", apr_time_sec(until - born),
-                 record->must_revalidate ? ", must-revalidate" : "");
-    apr_snprintf(lines->age, sizeof(lines->age), "%" APR_INT64_T_FMT, age);
-    apr_snprintf(lines->cache_status, sizeof(lines->cache_status),
-                 "mod_dogpile; %s; ttl=%" APR_INT64_T_FMT, how,
-                 apr_time_sec(record->expires - born) - age);
-}
-
-void dp_lines_make(dp_lines_t *lines, const dp_record_t *record, int index,
-                   const char *how, apr_time_t now)
-{
-    char *etag = lines->etag;
-
-    *etag++ = '"';
-    dp_hex(etag, record->tiles[index].etag, DP_ETAG_BYTES);
-    etag += 2 * DP_ETAG_BYTES;
-    *etag++ = '"';
-    *etag = '\0';
-    apr_rfc822_date(lines->last_modified, record->created);
-    make_freshness(lines, record, how, now);
+    text[0] = '"';
+    dp_hex(text + 1, tile->etag, DP_ETAG_BYTES);
+    text[2 * DP_ETAG_BYTES + 1] = '"';
+    text[2 * DP_ETAG_BYTES + 2] = '\0';
+    return text;
 }
 
 static void set_lines(request_rec *r, const dp_dir_t *dir,
                       const dp_lines_t *lines)
 {
-    apr_table_setn(r->headers_out, "ETag", lines->etag);
     apr_table_setn(r->headers_out, "Last-Modified", lines->last_modified);
     apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");
     apr_table_setn(r->headers_out, "Expires", lines->expires);
@@ -116,6 +98,7 @@ int dp_reply_lines(request_rec *r, const dp_dir_t *dir,
     ap_set_content_type(r, record->media_type);
     ap_set_content_length(r, record->tiles[index].length);
     ap_update_mtime(r, record->created);
+    apr_table_setn(r->headers_out, "ETag", etag(r, &record->tiles[index]));
     set_lines(r, dir, lines);
     status = meets_conditions(r);
     if (status != OK) {
@@ -139,7 +122,7 @@ int dp_reply_tile(request_rec *r, const dp_dir_t *dir,
 {
     dp_lines_t *lines = apr_palloc(r->pool, sizeof(*lines));
 
-    dp_lines_make(lines, record, index, how, r->request_time);
+    dp_lines_make(lines, record, how, r->request_time);
     return dp_reply_lines(r, dir, record, index, lines, body);
 }
 

@@ -6,20 +6,15 @@
 #ifndef DP_HTTPD_REPLY_H
 #define DP_HTTPD_REPLY_H
 
+#include "httpd/lines.h"
 #include "httpd/task.h"
 
-/* What the header fields of a tile say that change with time or tile. */
-typedef struct dp_lines_t {
-    char etag[2 * DP_ETAG_BYTES + 3];
-    char last_modified[APR_RFC822_DATE_LEN];
-    char expires[APR_RFC822_DATE_LEN];
-    char cache_control[64];
-    char age[24];
-    char cache_status[280];
-} dp_lines_t;
+/* A bucket of bytes that stay as long as the request. */
+apr_bucket *dp_reply_bucket(request_rec *r, const unsigned char *bytes,
+                            apr_size_t length);
 
-void dp_lines_make(dp_lines_t *lines, const dp_record_t *record, int index,
-                   const char *how, apr_time_t now);
+/* Count and note a hit. */
+void dp_reply_count(request_rec *r, int fresh);
 
 /* As dp_reply_tile(), with lines that are ready; they must last as long as the
  * request. */

@@ -22,6 +22,7 @@
 
 #include "base/process.h"
 #include "httpd/capacity.h"
+#include "httpd/lines.h"
 #include "httpd/memo.h"
 #include "httpd/park.h"
 
@@ -36,6 +37,9 @@
  * at. */
 #define HOT_BYTES (64 * 1024 * 1024)
 #define HOT_RECORDS 4096
+
+/* For them and the memos, and for gaps between them. */
+#define ARENA_BYTES (HOT_BYTES + 16 * 1024 * 1024)
 
 dp_child_t dp_child;
 
@@ -330,9 +334,24 @@ static apr_status_t forget_child(void *none)
     return APR_SUCCESS;
 }
 
+/* What makes hits cheap. Requests use it until httpd ends, longer than the
+ * child's pool. Nothing of it may be left to do then, as this code may be gone
+ * by that time. */
+static void make_hot(void)
+{
+    dp_arena_t *arena;
+    apr_pool_t *lasting;
+
+    apr_pool_create_unmanaged(&lasting);
+    dp_arena_create(&arena, ARENA_BYTES, dp_child.is_threaded, lasting);
+    dp_hot_create(&dp_child.hot, HOT_BYTES, HOT_RECORDS, arena, &dp_clock_real,
+                  lasting);
+    dp_child.memos = dp_memos_create(arena, lasting);
+    dp_child.lines = dp_known_lines_create(lasting);
+}
+
 void dp_child_init(apr_pool_t *pchild, server_rec *s)
 {
-    apr_pool_t *lasting;
     sigset_t all;
     sigset_t before;
 
@@ -344,12 +363,7 @@ void dp_child_init(apr_pool_t *pchild, server_rec *s)
     dp_child.max_blocked = dp_capacity_blocked();
     apr_thread_mutex_create(&dp_child.master_mutex, APR_THREAD_MUTEX_DEFAULT,
                             pchild);
-    /* Requests use it until httpd ends, longer than the child's pool. Nothing
-     * of it may be left to do then, as this code may be gone by that time. */
-    apr_pool_create_unmanaged(&lasting);
-    dp_hot_create(&dp_child.hot, HOT_BYTES, HOT_RECORDS, &dp_clock_real,
-                  lasting);
-    dp_memos_create(&dp_child.memos, lasting);
+    make_hot();
     /* Signals are the MPM's: no thread that is made here takes one. */
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);

@@ -35,6 +35,7 @@ typedef struct dp_child_t {
     int is_threaded;
     dp_hot_t *hot;
     struct dp_memos_t *memos;
+    struct dp_known_lines_t *lines;
     conn_rec *master; /* of the internal connections (internal.c) */
     apr_thread_mutex_t *master_mutex;
     apr_pool_t *pool;

@@ -16,8 +16,6 @@
 #include <apr_thread_mutex.h>
 #include <string.h>
 
-#include "base/digest.h"
-
 /* How old a look at the store may be. */
 #define CHECK_USEC apr_time_from_sec(1)
 
@@ -32,6 +30,7 @@ typedef struct name_t {
 
 typedef struct entry_t {
     dp_hot_record_t shared;
+    unsigned char *bytes; /* the same, of the arena */
     name_t name;
     dp_hot_t *hot;
     apr_pool_t *pool;
@@ -46,6 +45,7 @@ APR_RING_HEAD(order_t, entry_t);
 struct dp_hot_t {
     apr_thread_mutex_t *mutex;
     const dp_clock_t *clock;
+    dp_arena_t *arena;
     apr_hash_t *index;
     apr_pool_t *pool;      /* of the index */
     struct order_t *order; /* the most recently used first */
@@ -54,6 +54,26 @@ struct dp_hot_t {
     int records_max;
     uint32_t marks[MARKS];
 };
+
+/* With an allocator of its own: its memory is the system's again when it ends,
+ * whoever ends it. */
+static apr_pool_t *own_pool(void)
+{
+    apr_allocator_t *allocator;
+    apr_pool_t *pool;
+
+    apr_allocator_create(&allocator);
+    apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
+    apr_allocator_owner_set(allocator, pool);
+    return pool;
+}
+
+/* Its pool has no cleanups: that costs little. */
+static void end(entry_t *entry)
+{
+    dp_arena_free(entry->hot->arena, entry->bytes);
+    apr_pool_destroy(entry->pool);
+}
 
 /* At the end nobody holds an entry any more. */
 static apr_status_t empty(void *baton)
@@ -65,7 +85,7 @@ static apr_status_t empty(void *baton)
     for (entry = APR_RING_FIRST(hot->order);
          entry != APR_RING_SENTINEL(hot->order, entry_t, link); entry = next) {
         next = APR_RING_NEXT(entry, link);
-        apr_pool_destroy(entry->pool);
+        end(entry);
     }
     apr_pool_destroy(hot->pool);
     return APR_SUCCESS;
@@ -82,21 +102,17 @@ static unsigned int hash_of(const char *name, apr_ssize_t *length)
 }
 
 apr_status_t dp_hot_create(dp_hot_t **hot, apr_size_t bytes_max,
-                           int records_max, const dp_clock_t *clock,
-                           apr_pool_t *result_pool)
+                           int records_max, dp_arena_t *arena,
+                           const dp_clock_t *clock, apr_pool_t *result_pool)
 {
     dp_hot_t *made = apr_pcalloc(result_pool, sizeof(*made));
-    apr_allocator_t *allocator;
-    apr_pool_t *pool;
 
     /* The index grows while others use result_pool: it has a pool of its own,
      * as long-lived. */
-    apr_allocator_create(&allocator);
-    apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
-    apr_allocator_owner_set(allocator, pool);
-    made->pool = pool;
+    made->pool = own_pool();
+    made->arena = arena;
     made->clock = clock;
-    made->index = apr_hash_make_custom(pool, hash_of);
+    made->index = apr_hash_make_custom(made->pool, hash_of);
     made->order = apr_palloc(result_pool, sizeof(*made->order));
     APR_RING_INIT(made->order, entry_t, link);
     made->bytes_max = bytes_max;
@@ -133,11 +149,10 @@ static entry_t *find_locked(dp_hot_t *hot, const name_t *name)
     return apr_hash_get(hot->index, name, sizeof(*name));
 }
 
-/* Its pool has no cleanups: that costs little. */
 static void drop_locked(entry_t *entry)
 {
     if (!entry->is_indexed && entry->users == 0) {
-        apr_pool_destroy(entry->pool);
+        end(entry);
     }
 }
 
@@ -148,6 +163,20 @@ static void take_out_locked(dp_hot_t *hot, entry_t *entry)
     hot->bytes -= entry->shared.record.length;
     entry->is_indexed = 0;
     drop_locked(entry);
+}
+
+/* Whether there was one. */
+static int take_out_oldest(dp_hot_t *hot)
+{
+    int found;
+
+    lock(hot);
+    found = !APR_RING_EMPTY(hot->order, entry_t, link);
+    if (found) {
+        take_out_locked(hot, APR_RING_LAST(hot->order));
+    }
+    unlock(hot);
+    return found;
 }
 
 static apr_status_t let_go(void *baton)
@@ -199,37 +228,61 @@ static int is_known_locked(dp_hot_t *hot, const dogpile_digest_t *digest)
     return is_known;
 }
 
-/* An entry with a copy of what was found; NULL where it can't be read. */
+static void *alloc(dp_hot_t *hot, apr_size_t size)
+{
+    void *block = dp_arena_alloc(hot->arena, size);
+
+    while (block == NULL && take_out_oldest(hot)) {
+        block = dp_arena_alloc(hot->arena, size);
+    }
+    return block;
+}
+
+/* All bytes of what was found, copied; NULL where they can't be read. */
+static unsigned char *copy_bytes(dp_hot_t *hot, const dp_found_t *found)
+{
+    apr_size_t length = found->record.length;
+    apr_pool_t *scratch_pool = own_pool();
+    unsigned char *block = NULL;
+    const unsigned char *bytes;
+
+    if (dp_blob_bytes(&bytes, &found->blob, 0, length, scratch_pool)
+        == APR_SUCCESS) {
+        block = alloc(hot, length);
+    }
+    if (block != NULL) {
+        memcpy(block, bytes, length);
+    }
+    apr_pool_destroy(scratch_pool);
+    return block;
+}
+
+/* An entry with a copy of what was found; NULL where there can't be one. */
 static entry_t *copy(dp_hot_t *hot, const name_t *name, const dp_found_t *found,
                      apr_time_t now)
 {
     apr_size_t length = found->record.length;
-    apr_allocator_t *allocator;
+    unsigned char *bytes = copy_bytes(hot, found);
     apr_pool_t *pool;
     apr_size_t need;
     entry_t *entry;
 
-    apr_allocator_create(&allocator);
-    apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
-    apr_allocator_owner_set(allocator, pool);
+    if (bytes == NULL) {
+        return NULL;
+    }
+    pool = own_pool();
     entry = apr_pcalloc(pool, sizeof(*entry));
     entry->hot = hot;
     entry->pool = pool;
     entry->name = *name;
     entry->checked = now;
-    if (dp_blob_bytes(&entry->shared.bytes, &found->blob, 0, length, pool)
+    entry->bytes = bytes;
+    entry->shared.bytes = bytes;
+    dp_hex(entry->shared.key, name->digest.bytes, DOGPILE_DIGEST_BYTES);
+    if (dp_record_read(&entry->shared.record, bytes, length, length,
+                       &name->digest, &need, pool)
         != APR_SUCCESS) {
-        apr_pool_destroy(pool);
-        return NULL;
-    }
-    if (entry->shared.bytes == found->blob.bytes) {
-        /* All of it was in memory, that of the look. */
-        entry->shared.bytes = apr_pmemdup(pool, entry->shared.bytes, length);
-    }
-    if (dp_record_read(&entry->shared.record, entry->shared.bytes, length,
-                       length, &name->digest, &need, pool)
-        != APR_SUCCESS) {
-        apr_pool_destroy(pool);
+        end(entry);
         return NULL;
     }
     return entry;

@@ -13,7 +13,9 @@
 #ifndef DP_STORE_HOT_H
 #define DP_STORE_HOT_H
 
+#include "base/arena.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "store/store.h"
 
 typedef struct dp_hot_t dp_hot_t; /* of a child */
@@ -21,15 +23,17 @@ typedef struct dp_hot_t dp_hot_t; /* of a child */
 /* A record, shared by all who look at it; they only read. */
 typedef struct dp_hot_record_t {
     dp_record_t record;
-    const unsigned char *bytes; /* all record.length of them */
+    const unsigned char *bytes;    /* all record.length of them */
+    char key[DP_DIGEST_HEX_BYTES]; /* record.key as text */
 } dp_hot_record_t;
 
-/* At most that many bytes of records and that many records. `clock` is the time
- * of day. The pool must outlive every user's. APR_SUCCESS, or why there can be
- * no mutex. */
+/* At most that many bytes of records, in the arena, which others may use too,
+ * and that many records. `clock` is the time of day. The pool must outlive
+ * every user's, and the arena the pool. APR_SUCCESS, or why there can be no
+ * mutex. */
 apr_status_t dp_hot_create(dp_hot_t **hot, apr_size_t bytes_max,
-                           int records_max, const dp_clock_t *clock,
-                           apr_pool_t *result_pool);
+                           int records_max, dp_arena_t *arena,
+                           const dp_clock_t *clock, apr_pool_t *result_pool);
 
 /*
  * As dp_store_look(). Sets either `shared`, which stays as it is until

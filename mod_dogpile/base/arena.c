@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A mapping whose blocks are managed by apr_rmm, under a mutex. Called by
+ * request threads when something gets into a table, or out of it; those who
+ * only read don't come here.
+ */
+#include "base/arena.h"
+
+#include <apr_rmm.h>
+#include <apr_thread_mutex.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+/* A huge page of x86-64 and of arm64: where it begins, it is used whole. */
+#define HUGE_BYTES ((apr_size_t)2 << 20)
+
+struct dp_arena_t {
+    apr_thread_mutex_t *mutex;
+    apr_rmm_t *blocks; /* NULL: nothing was asked for yet */
+    apr_pool_t *pool;
+    char *begin; /* NULL: there is no memory */
+    apr_size_t size;
+    void *mapping;
+};
+
+static apr_size_t mapped(const dp_arena_t *arena)
+{
+    return arena->size + HUGE_BYTES;
+}
+
+static apr_status_t unmap(void *baton)
+{
+    dp_arena_t *arena = baton;
+
+    munmap(arena->mapping, mapped(arena));
+    return APR_SUCCESS;
+}
+
+/* From the first whole huge page on. */
+static void map(dp_arena_t *arena, int huge)
+{
+    apr_size_t before;
+
+    arena->mapping = mmap(NULL, mapped(arena), PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena->mapping == MAP_FAILED) {
+        return;
+    }
+    apr_pool_cleanup_register(arena->pool, arena, unmap, apr_pool_cleanup_null);
+    before = HUGE_BYTES - (uintptr_t)arena->mapping % HUGE_BYTES;
+    arena->begin = (char *)arena->mapping + before;
+    madvise(arena->begin, arena->size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+apr_status_t dp_arena_create(dp_arena_t **arena, apr_size_t size, int huge,
+                             apr_pool_t *pool)
+{
+    dp_arena_t *made = apr_pcalloc(pool, sizeof(*made));
+
+    made->pool = pool;
+    made->size = size;
+    map(made, huge);
+    *arena = made;
+    return apr_thread_mutex_create(&made->mutex, APR_THREAD_MUTEX_DEFAULT,
+                                   pool);
+}
+
+/* apr_rmm writes at the beginning: not before there is a reason. */
+static int is_ready_locked(dp_arena_t *arena)
+{
+    return arena->blocks != NULL
+           || (arena->begin != NULL
+               && apr_rmm_init(&arena->blocks, NULL, arena->begin, arena->size,
+                               arena->pool)
+                      == APR_SUCCESS);
+}
+
+void *dp_arena_alloc(dp_arena_t *arena, apr_size_t size)
+{
+    apr_rmm_off_t offset;
+    void *block = NULL;
+
+    apr_thread_mutex_lock(arena->mutex);
+    offset = is_ready_locked(arena) ? apr_rmm_malloc(arena->blocks, size) : 0;
+    if (offset != 0) {
+        block = apr_rmm_addr_get(arena->blocks, offset);
+    }
+    apr_thread_mutex_unlock(arena->mutex);
+    return block;
+}
+
+void dp_arena_free(dp_arena_t *arena, void *block)
+{
+    apr_thread_mutex_lock(arena->mutex);
+    apr_rmm_free(arena->blocks, apr_rmm_offset_get(arena->blocks, block));
+    apr_thread_mutex_unlock(arena->mutex);
+}
