@@ -152,7 +152,7 @@ $(FUZZ_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o \
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(DP_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LIB_LIBS) $(APR_LIBS)
 
-# Benchmarks: programs of their own, without sanitizers.
+# Benchmarks: programs of their own.
 BENCH_BIN := $(patsubst %,$(BUILD)/tests/bench/%,herd source bench_image bench_lock)
 $(BUILD)/tests/bench/herd: $(call objects,tests/bench/herd_client.c)
 $(BUILD)/tests/bench/source: $(call objects,tests/bench/source_album.c \
@@ -161,8 +161,9 @@ $(BUILD)/tests/bench/bench_lock: $(call objects,$(CHECK_LIB) $(CONTRACT_LIB))
 $(BENCH_BIN): $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o \
               $(BACK_ENDS) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -Wl,--as-needed -o $@ $(filter %.o,$^) $(BACK_ENDS) $(LIB) \
-	    $(BACK_END_LIBS) $(LIB_LIBS) $(APR_LIBS) $(CHECK_LIBS)
+	$(Q)$(CC) -Wl,--as-needed $(DP_LDFLAGS) -o $@ $(filter %.o,$^) \
+	    $(BACK_ENDS) $(LIB) $(BACK_END_LIBS) $(LIB_LIBS) $(APR_LIBS) \
+	    $(CHECK_LIBS)
 
 .PHONY: deps
 deps: ## install what is missing of Debian's packages
@@ -181,7 +182,7 @@ test: deps ## run every test; ends with a plain total
 	    FUZZ="$(FUZZ_BIN)" SANITIZE="$(SANITIZE)" tests/run.sh
 
 .PHONY: test-binaries
-test-binaries: all $(UNIT_BIN) $(CONTRACT_BIN) $(FUZZ_BIN)
+test-binaries: all $(UNIT_BIN) $(CONTRACT_BIN) $(FUZZ_BIN) $(BUILD)/tests/bench/herd
 
 .PHONY: bench
 bench: ## measure it beside its peers; ONLY=hits,herd-meta selects, QUICK=1

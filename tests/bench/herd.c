@@ -3,15 +3,21 @@
  * A herd: clients that ask one server at the same moment, for benchmarks.
  *
  *     herd -p port [-n clients] [-s deadline_s] [-d delay_ms] [-l leave_ms]
- *          [-o 1] [-i interval_ms -u until_ms -q probe] < paths
+ *          [-w earlier [-r rest_ms] | -o 1]
+ *          [-i interval_ms -u until_ms -q probe] < paths
  *
  * One thread and one epoll, so that the herd itself costs little. All
  * connections are open before the first request leaves; client i asks for the
- * path of line i, beginning anew where there are fewer lines. With -o each one
- * asks as soon as its own connection is open: a server with TCP_DEFER_ACCEPT
- * has room for no more silent ones than its backlog. With -d all but
+ * path of line i, beginning anew where there are fewer lines. With -d all but
  * client 0 ask that much later, with -l client 0 hangs up after so long. With
  * -i one more client comes every so often and asks for `probe`.
+ *
+ * A server with TCP_DEFER_ACCEPT doesn't know of a connection before its first
+ * request, and has room for no more silent ones than its backlog. With -w each
+ * client fetches `earlier` over its connection, one after the other, and then
+ * all rest for -r; a client without that PNG in 30 seconds, and a connection
+ * that the server ends before the herd asks, end the program with a message
+ * and the exit code 1. With -o each one asks as soon as its own is open.
  *
  * Prints a line for each client: its kind (c, or p for a probe), its port,
  * the status (0: none), 1 if the body begins as a PNG, its bytes, and when,
@@ -21,9 +27,9 @@
 #include "herd_client.h"
 
 #include <arpa/inet.h>
+#include <err.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_LEN_MAX = 2048, PATHS_MAX = 4096 };
+enum { PATHS_MAX = 4096, CONNECT_SEC_MAX = 30 };
 
 typedef struct herd_t {
     int epoll;
@@ -50,9 +56,11 @@ typedef struct herd_t {
     int interval_ms;
     int until_ms;
     int deadline_s;
+    int rest_ms;
     int asks_at_once; /* each client, before the next one connects */
     const char *probe;
-    client_t *clients; /* then the probes */
+    const char *earlier; /* what each client fetches first, or NULL */
+    client_t *clients;   /* then the probes */
 } herd_t;
 
 static long long now_usec(void)
@@ -61,12 +69,6 @@ static long long now_usec(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
-}
-
-static void give_up(const char *what)
-{
-    perror(what);
-    exit(1);
 }
 
 static void end_client(herd_t *herd, client_t *client)
@@ -87,40 +89,22 @@ static int is_over(const herd_t *herd)
 
 static void connect_client(herd_t *herd, client_t *client)
 {
-    struct sockaddr_in own;
-    socklen_t size = sizeof(own);
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = client};
-    const struct sockaddr *server = (const struct sockaddr *)&herd->server;
-    int on = 1;
 
-    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (client->fd < 0) {
-        give_up("herd: socket");
+    if (!client_connect(client, &herd->server)) {
+        err(1, "connect");
     }
-    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (connect(client->fd, server, sizeof(herd->server)) != 0
-        && errno != EINPROGRESS) {
-        give_up("herd: connect");
-    }
-    getsockname(client->fd, (struct sockaddr *)&own, &size);
-    client->port = ntohs(own.sin_port);
     if (epoll_ctl(herd->epoll, EPOLL_CTL_ADD, client->fd, &event) != 0) {
-        give_up("herd: epoll_ctl");
+        err(1, "epoll_ctl");
     }
 }
 
 static void ask(herd_t *herd, client_t *client)
 {
-    char text[PATH_LEN_MAX + 256];
-    int size = snprintf(text, sizeof(text),
-                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
-                        "User-Agent: herd\r\nAccept: image/*\r\n\r\n",
-                        client->path, herd->port);
-
     if (!client->is_probe) {
         client->asked = now_usec();
     }
-    if (write(client->fd, text, size) != size) {
+    if (!client_ask(client, client->path, herd->port)) {
         end_client(herd, client);
     }
 }
@@ -138,9 +122,14 @@ static void answer(herd_t *herd, client_t *client)
         if (size > 0 && !client->first) {
             client->first = now_usec();
         }
-        if (size <= 0 || client_take(client, bytes, (int)size)) {
-            end_client(herd, client);
+        if (size > 0 && !client_take(client, bytes, (int)size)) {
+            continue;
         }
+        if (size > 0 && client->is_early) {
+            client->is_early = 0; /* the herd's comes the same way */
+            continue;
+        }
+        end_client(herd, client);
     }
 }
 
@@ -176,9 +165,38 @@ static void look(herd_t *herd, long long until)
     }
 }
 
+/* One tile over the connection that the herd's request will take. */
+static void fetch_earlier(herd_t *herd, client_t *client, long long deadline)
+{
+    client->is_early = 1;
+    if (!client_ask(client, herd->earlier, herd->port)) {
+        errx(1, "a connection ended before its first request");
+    }
+    while (client->is_early && client->fd >= 0 && now_usec() < deadline) {
+        look(herd, deadline);
+    }
+    if (client->is_early || client->status != 200 || !client->is_png) {
+        errx(1, "a client didn't get the tile before the herd's");
+    }
+    client_forget_answer(client);
+}
+
+/* As until the next move of a map. */
+static void rest(herd_t *herd)
+{
+    long long end = now_usec() + herd->rest_ms * 1000LL;
+
+    while (herd->nleft == herd->nclients && now_usec() < end) {
+        look(herd, end);
+    }
+    if (herd->nleft < herd->nclients) {
+        errx(1, "the server ended a connection before the herd's request");
+    }
+}
+
 static void connect_all(herd_t *herd)
 {
-    long long deadline = now_usec() + 30 * 1000000LL;
+    long long deadline = now_usec() + CONNECT_SEC_MAX * 1000000LL;
 
     for (int i = 0; i < herd->nclients; i++) {
         client_t *client = &herd->clients[i];
@@ -188,9 +206,15 @@ static void connect_all(herd_t *herd)
         while (!client->is_open && now_usec() < deadline) {
             look(herd, deadline);
         }
+        if (herd->earlier) {
+            fetch_earlier(herd, client, deadline);
+        }
         if (herd->asks_at_once) {
             ask(herd, client);
         }
+    }
+    if (herd->earlier) {
+        rest(herd);
     }
 }
 
@@ -249,12 +273,7 @@ static void run(herd_t *herd)
 static void print(const herd_t *herd)
 {
     for (int i = 0; i < herd->nclients + herd->nprobes; i++) {
-        const client_t *client = &herd->clients[i];
-
-        printf("%c %d %d %d %lld %lld %lld %lld\n",
-               client->is_probe ? 'p' : 'c', client->port,
-               client->fd < 0 ? client->status : 0, client->is_png, client->got,
-               client->asked, client->first, client->last);
+        client_print(&herd->clients[i]);
     }
 }
 
@@ -278,8 +297,9 @@ static void read_options(herd_t *herd, int argc, char **argv)
         ['d'] = &herd->delay_ms,     ['l'] = &herd->leave_ms,
         ['i'] = &herd->interval_ms,  ['u'] = &herd->until_ms,
         ['o'] = &herd->asks_at_once, ['p'] = &herd->port,
+        ['r'] = &herd->rest_ms,
     };
-    static const char known[] = "n:s:d:l:o:i:u:p:q:";
+    static const char known[] = "n:s:d:l:o:i:u:p:q:w:r:";
     int option;
 
     for (option = getopt(argc, argv, known); option != -1;
@@ -289,6 +309,9 @@ static void read_options(herd_t *herd, int argc, char **argv)
         }
         if (option == 'q') {
             herd->probe = optarg;
+        }
+        else if (option == 'w') {
+            herd->earlier = optarg;
         }
         else {
             *numbers[option] = atoi(optarg);
@@ -310,8 +333,11 @@ int main(int argc, char **argv)
     }
     herd.clients = calloc(herd.nclients + herd.nprobes_max, sizeof(client_t));
     herd.epoll = epoll_create1(0);
-    if (!herd.npaths || !herd.port || !herd.clients) {
-        give_up("herd: wants -p and paths");
+    if (!herd.npaths || !herd.port || (herd.earlier && herd.asks_at_once)) {
+        errx(1, "wants -p and paths; -w and -o exclude each other");
+    }
+    if (!herd.clients || herd.epoll < 0) {
+        err(1, "start");
     }
     herd.nleft = herd.nclients;
     connect_all(&herd);
