@@ -85,6 +85,7 @@ class Bench:
         self.long_delay = 1000 if quick else 3000
         self.refresh_delay = 500 if quick else 1000
         self.sick_delay = 300
+        self.rest_ms = 300  # longer than Varnish's timeout_linger, 50 ms
         self.victims = 10 if quick else 50
         # A parked client takes two descriptors of its server's.
         self.crowd = min(10000, (raise_file_limit() - SPARE_FILES) // 2)
@@ -123,7 +124,10 @@ class Bench:
         metatile = wms.Metatile(ZOOM, self._next(), COLD_Y)
         return metatile.tiles(path=f"/{kind}/wms", layers=kind)
 
-    def herd(self, server, paths, clients=None, **options):
+    def herd(self, server, paths, clients=None, used=False, **options):
+        """On new connections, or on those that were used and rested."""
+        if used:
+            options |= {"w": server.held, "r": self.rest_ms}
         return load.Herd(self.programs / "herd", server.port, paths, clients,
                          **options)
 
@@ -131,7 +135,8 @@ class Bench:
         """The running server of that title, started if it isn't yet."""
         if not pool:
             return types.SimpleNamespace(title=title)
-        shapes = {"wide": {"children": 2, "threads": 128}, "narrow": {"children": 1},
+        shapes = {"wide": {"children": 2, "threads": 128},
+                  "narrow": {"children": 1},
                   "crowd": {"children": 1, "factor": 200}}
         kind = next(one for one in (
             servers.Dogpile, servers.Mapcache, servers.CacheDisk,

@@ -35,7 +35,7 @@ def expired(bench, server, script):
     bench.source.set(delay=bench.sick_delay, **script)
     answers = []
     for _ in range(2):
-        herd, _ = bench.herd(server, [bench.short], CLIENTS,
+        herd, _ = bench.herd(server, [bench.short], CLIENTS, used=True,
                              s=PATIENCE_SEC).answers()
         answers += herd
         settled(bench.source.count, 0.5)
@@ -50,7 +50,8 @@ def broken(bench, server):
     """A herd, one more who is told when to come again, and one who does."""
     path = bench.cold("one")
     bench.source.set(delay=bench.delay, status=500)
-    answers, _ = bench.herd(server, [path], bench.victims, s=180).answers()
+    answers, _ = bench.herd(server, [path], bench.victims, used=True,
+                            s=180).answers()
     statuses = {one.status for one in answers}
     upstream = bench.source.count()
     told = client.get(server_url(server, path))

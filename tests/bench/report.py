@@ -37,13 +37,26 @@ BOTTOM = """\
   [tests/bench/servers.py](../tests/bench/servers.py), and take turns: round by
   round, not server by server. So noise meets all of them alike.
 - The source is one small program that waits and then copies a picture which
-  MapServer rendered beforehand. Clients are one thread that opens all
-  connections first, then writes all requests. What this costs by itself is the
-  row "a static tile": nginx sending a file to as many clients. "Net", and every
-  ratio of overheads, is of times less that.
-- httpd has 2 children of 128 threads, one for each core, where nothing else is said. Hits are
-  counted by wrk over 32 connections kept alive; server and client have a core
-  each, so servers of several processes have one as well.
+  MapServer rendered beforehand. Clients are one thread that writes all requests
+  at once. What this costs by itself is the row "a static tile": nginx sending a
+  file to as many clients. "Net", and every ratio of overheads, is of times less
+  that.
+- Clients of herd-one, herd-meta, leaver, broken, expired, and expired-* with a
+  sick source, are like browsers whose users move a map: each fetches a tile
+  that the server has, over the connection that it will ask on; then all rest
+  for {rest} ms, and ask.
+  Over new connections the clock would time different work: httpd has the kernel
+  keep a connection back until its first request is there (TCP_DEFER_ACCEPT, by
+  its default, `AcceptFilter http data`), and accepts while the clock runs;
+  nginx and Varnish accepted before. herd-one-new and expired-new are measured
+  that way. In starvation, memory, wake-up and fleeting they are new too.
+- The rest matters as well. For 50 ms after an answer a thread of Varnish stays
+  with its connection (`timeout_linger`), and answers who asks again within them
+  sooner than here. Tiles of one view are asked for like that, the first ones
+  after a move are not.
+- httpd has 2 children of 128 threads, one for each core, where nothing else is
+  said. Hits are counted by wrk over 32 connections kept alive; server and
+  client have a core each, so servers of several processes have one as well.
 - Each cold tile is one that nobody asked for before.
 
 ## What the figures don't say
@@ -194,5 +207,6 @@ def write(folder, bench, made, verdicts, results):
     (folder / "benchmarks.md").write_text(
         TOP.format(minutes=bench.minutes())
         + "\n".join(lines + machine(bench)) + "\n"
-        + BOTTOM.format(cores=bench.cores, delay=bench.delay))
+        + BOTTOM.format(cores=bench.cores, delay=bench.delay,
+                        rest=bench.rest_ms))
     (folder / "benchmarks.svg").write_text(chart.draw(results))

@@ -4,8 +4,16 @@
 A measurement is {"figure": number}. `upstream` is how often the source was
 asked, `failed` how many clients got no picture. Times are in ms; an overhead
 is the latency less the source's delay.
+
+Herds whose latency counts come over connections that were used before, as
+those of browsers are whose users move a map; two of them once more over new
+ones, to show what that costs. New as well are clients whose newness is the
+point (starvation), those who are only counted (fleeting) or weighed (memory),
+and those of wake-up, which begins at the source's answer: 400 herds that rest
+first would take two minutes.
 """
 import dataclasses
+import functools
 import time
 import typing
 
@@ -58,11 +66,11 @@ def around(bench, clients):
             "after": load.quantile(answered, 0.95) - written}
 
 
-def herd(bench, server, paths, clients, delay):
+def herd(bench, server, paths, clients, delay, used=True):
     if static(server):
         paths, delay = ["/static/tile.png"], 0
     bench.source.set(delay=delay)
-    answers, _ = bench.herd(server, paths, clients).answers()
+    answers, _ = bench.herd(server, paths, clients, used).answers()
     seen = {**overheads(answers, delay), "clients": clients}
     if not static(server):
         seen["upstream"] = bench.source.count()
@@ -71,8 +79,8 @@ def herd(bench, server, paths, clients, delay):
     return seen
 
 
-def herd_one(bench, server):
-    return herd(bench, server, [bench.cold("one")], 100, bench.delay)
+def herd_one(bench, server, used=True):
+    return herd(bench, server, [bench.cold("one")], 100, bench.delay, used)
 
 
 def herd_meta(bench, server):
@@ -136,10 +144,10 @@ def warm_short(bench, servers):
     time.sleep(FRESH_SEC)
 
 
-def expired(bench, server):
+def expired(bench, server, used=True):
     delay = bench.refresh_delay
     bench.source.set(delay=delay)
-    answers, _ = bench.herd(server, [bench.short], 50).answers()
+    answers, _ = bench.herd(server, [bench.short], 50, used).answers()
     settled(bench.source.count, 0.5)
     seen = overheads(answers, 0)
     seen["waited"] = sum(one.latency >= delay / 2 for one in answers)
@@ -150,7 +158,7 @@ def expired(bench, server):
 def leaver(bench, server):
     """Client 0 asks, 20 others 50 ms later, and 50 ms later it is gone."""
     bench.source.set(delay=bench.delay)
-    answers, _ = bench.herd(server, [bench.cold("one")], 21, d=50,
+    answers, _ = bench.herd(server, [bench.cold("one")], 21, used=True, d=50,
                             l=100).answers()
     late = [dataclasses.replace(one, asked=answers[0].asked)
             for one in answers[1:]]
@@ -236,6 +244,13 @@ HERDS = (
              herd_one, {**COUNTED, **QUANTILES, "before": "before",
                         "after": "after"}, (*HERD, "a static tile"),
              ratios=NET),
+    Scenario("herd-one-new", "the same over new connections",
+             "Opened beforehand, but not used. nginx and Varnish accept them "
+             "before the clock runs; httpd, which has the kernel wait for the "
+             "first request, while it runs. Overhead, ms.",
+             functools.partial(herd_one, used=False),
+             {**COUNTED, **QUANTILES, "before": "before", "after": "after"},
+             (*HERD, "a static tile"), rounds=2, ratios=NET),
     Scenario("herd-meta", "64 clients, the 16 tiles of a cold metatile",
              "A picture of 1056 x 1056 in PNG; overhead, ms. nginx, Varnish "
              "and mod_cache_disk fetch tile by tile and cut nothing.",
@@ -261,6 +276,12 @@ HERDS = (
              "The source takes a second to refresh it; latency, ms. Waited: "
              "clients who weren't answered in half of that.",
              expired, {**COUNTED, "waited": "waited", **QUANTILES}, rounds=3,
+             prepare=warm_short),
+    Scenario("expired-new", "the same over new connections",
+             "Which httpd accepts while the clock runs, and nginx and Varnish "
+             "before; latency, ms.",
+             functools.partial(expired, used=False),
+             {**COUNTED, "waited": "waited", **QUANTILES}, rounds=2,
              prepare=warm_short),
     Scenario("leaver", "the first client leaves",
              "It asks, 20 others ask 50 ms later, and after another 50 ms it "

@@ -9,13 +9,14 @@ import os
 import pathlib
 import shutil
 
-from pydogpile import client, ports
+from pydogpile import client, ports, wms
 from pydogpile.process import Process, children
 from pydogpile.server import APACHE, MODULES
 from pydogpile.wait import until
 
 USER = "www-data"
 KINDS = ("one", "meta", "short", "hits")
+HELD = wms.tile(10, 400, 300, path="/one/wms", layers="one")
 EACH = "each client asks the source"
 PLAIN_LOG = '"%h %l %u %t \\"%r\\" %>s %b %P %{remote}p"'  # child, client
 
@@ -24,6 +25,7 @@ class Server:
     """One process family in a folder of its own."""
 
     title = ""
+    held = HELD   # a tile that it has, as soon as it is started
     expects = {}  # requests to the source, by scenario, where it is known
 
     def __init__(self, bench, name):
@@ -42,6 +44,8 @@ class Server:
     def start(self):
         self.process = Process(self.command(), self.folder / "output.log")
         until(self._is_up, self._complaint)
+        if self.held:
+            until(self._has_tile, f"{self.name} has its tile")
         return self
 
     def _is_up(self):
@@ -49,6 +53,12 @@ class Server:
             raise RuntimeError(self._complaint())
         return (ports.accepts(self.port) and client.get(
             f"http://127.0.0.1:{self.port}/favicon.ico").status)
+
+    def _has_tile(self):
+        """Gets it; whether the source wasn't asked for it."""
+        self.bench.source.set()
+        answer = client.get(f"http://127.0.0.1:{self.port}{self.held}")
+        return answer.status == 200 and self.bench.source.count() == 0
 
     def _complaint(self):
         log = (self.folder / "output.log").read_text(errors="replace")
@@ -133,7 +143,8 @@ AsyncRequestWorkerFactor {factor}
 
 class Dogpile(Httpd):
     title = "mod_dogpile"
-    expects = {"herd-one": 1, "herd-meta": 1, "starvation": 1, "expired": 1,
+    expects = {"herd-one": 1, "herd-one-new": 1, "herd-meta": 1,
+               "starvation": 1, "expired": 1, "expired-new": 1,
                "broken": 1, "leaver": 1, "starvation-10000": 1,
                "expired-500": 1, "expired-exception": 1, "expired-redirect": 1,
                "expired-cut": 1, "expired-hanging": 1}
@@ -153,7 +164,8 @@ class Dogpile(Httpd):
 class Mapcache(Httpd):
     title = "mod_mapcache"
     modules = (*Httpd.modules, "mapcache")
-    expects = {"herd-one": 1, "herd-meta": 1, "starvation": 1, "expired": 1,
+    expects = {"herd-one": 1, "herd-one-new": 1, "herd-meta": 1,
+               "starvation": 1, "expired": 1, "expired-new": 1,
                "broken": 2, "leaver": 1}
 
     def body(self):
@@ -201,8 +213,8 @@ MAPCACHE = """\
 class CacheDisk(Httpd):
     title = "mod_cache_disk"
     modules = (*Httpd.modules, "cache", "cache_disk")
-    expects = {"herd-one": EACH, "herd-meta": EACH, "expired": 1,
-               "broken": EACH}
+    expects = {"herd-one": EACH, "herd-one-new": EACH, "herd-meta": EACH,
+               "expired": 1, "expired-new": 1, "broken": EACH}
 
     def body(self):
         self.own("cache", "lock")
@@ -216,6 +228,7 @@ class Static(Httpd):
     """Files of the folder `hits`, with the headers that mod_dogpile sends."""
 
     title = "httpd, static files"
+    held = None  # its files are made from another server's tiles
 
     def body(self):
         self.own("hits")
@@ -228,7 +241,8 @@ class Static(Httpd):
 
 class Nginx(Server):
     title = "nginx"
-    expects = {"herd-one": 1, "herd-meta": 16, "starvation": 1, "expired": 1,
+    expects = {"herd-one": 1, "herd-one-new": 1, "herd-meta": 16,
+               "starvation": 1, "expired": 1, "expired-new": 1,
                "broken": EACH, "leaver": 1}
 
     def command(self):
@@ -289,7 +303,8 @@ http {{
 
 class Varnish(Server):
     title = "Varnish"
-    expects = {"herd-one": 1, "herd-meta": 16, "starvation": 1, "expired": 1,
+    expects = {"herd-one": 1, "herd-one-new": 1, "herd-meta": 16,
+               "starvation": 1, "expired": 1, "expired-new": 1,
                "broken": EACH, "leaver": 1}
 
     def command(self):
@@ -324,4 +339,5 @@ class StaticTile(Nginx):
     """What a tile costs the clients themselves: nginx sends it as a file."""
 
     title = "a static tile"
+    held = "/static/tile.png"
     expects = {}
