@@ -14,7 +14,7 @@ CONF = """
 
 
 @pytest.fixture
-def front(httpd, mapserver):
+def front(mapserver, httpd):  # ends first: it keeps connections to MapServer
     return httpd(CONF, define={"MAPSERVER": mapserver.port}, children=4,
                  threads=50)
 
