@@ -82,8 +82,8 @@ def test_crowd_leaves_all_threads_free(site, dial):
 
 
 def test_nothing_is_left_of_a_thousand(site, dial):
-    """Descriptors and threads of the child are after a thousand parked
-    requests what they were after two hundred."""
+    """The child has no more descriptors and threads after a thousand parked
+    requests than after two hundred."""
     child, = site.children()
 
     def round_of(number):
@@ -103,7 +103,8 @@ def test_nothing_is_left_of_a_thousand(site, dial):
         round_of(number)
     until(lambda: descriptors(child) <= before[0],
           lambda: f"{before[0]} descriptors, there are {descriptors(child)}")
-    assert threads(child) == before[1]
+    # The one that found out whether the lock files are remote ends when idle.
+    assert threads(child) <= before[1]
 
 
 def log_lines(site):
