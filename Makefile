@@ -12,8 +12,10 @@
 #   SANITIZE=address,undefined   build and test with sanitizers
 #   APXS=/path/to/apxs           another httpd
 #   DESTDIR=                     for install
+#   JOBS=1                       make test: so many processors, not all
 
 APXS ?= apxs
+JOBS ?= $(shell nproc)
 BUILD := build$(if $(SANITIZE),/sanitize)
 Q := $(if $(V),,@)
 
@@ -45,10 +47,10 @@ DEB_BUILD := gcc libc6-dev pkg-config apache2-dev libapr1-dev \
              libyaml-dev
 DEB_DEMO := apache2-bin cgi-mapserver libjs-leaflet fonts-dejavu-core python3 \
             util-linux
-DEB_TEST := check python3-pytest python3-pil python3-numpy curl openssl \
-            clang-format binutils memcached redis-server redis-tools spin \
-            zookeeper default-jre-headless iproute2 libfaketime \
-            glusterfs-server glusterfs-client man-db
+DEB_TEST := check python3-pytest python3-pytest-xdist python3-pil \
+            python3-numpy curl openssl clang-format binutils memcached \
+            redis-server redis-tools spin zookeeper default-jre-headless \
+            iproute2 libfaketime glusterfs-server glusterfs-client man-db
 DEB_BENCH := libapache2-mod-mapcache nginx-light varnish wrk
 
 # Asked for only when something is built: a fresh machine has no apxs yet.
@@ -179,7 +181,7 @@ demo: deps ## see it work; ONCE=1 stops after the herd, PORT= moves it
 test: deps ## run every test; ends with a plain total
 	$(Q)$(MAKE) --no-print-directory test-binaries
 	$(Q)BUILD="$(BUILD)" UNIT="$(UNIT_BIN)" CONTRACT="$(CONTRACT_BIN)" \
-	    FUZZ="$(FUZZ_BIN)" SANITIZE="$(SANITIZE)" tests/run.sh
+	    FUZZ="$(FUZZ_BIN)" SANITIZE="$(SANITIZE)" JOBS="$(JOBS)" tests/run.sh
 
 .PHONY: test-binaries
 test-binaries: all $(UNIT_BIN) $(CONTRACT_BIN) $(FUZZ_BIN) $(BUILD)/tests/bench/herd

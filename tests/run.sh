@@ -12,6 +12,7 @@
 #                               isn't built with sanitizers
 #   MPM=worker                  httpd's tests under this one only
 #   PYTEST="-k herd"            more arguments for pytest
+#   JOBS=2                      so many processors to use
 #
 # A part that runs nothing fails, and so does a test that skips itself: a
 # missing server or a misspelt path must not look like success.
@@ -22,6 +23,7 @@ BUILD=${BUILD:-build}
 export BUILD
 export DOGPILE_MODULE="${DOGPILE_MODULE:-$PWD/$BUILD/modules/mod_dogpile.so}"
 only=${MPM:-}
+jobs=${JOBS:-$(nproc)}
 reports=$BUILD/reports
 rm -rf "$reports"
 mkdir -p "$reports"
@@ -100,14 +102,16 @@ suite() {
         "$report" | head -n 1
 }
 
-# An MPM and the tests to run under it.
+# An MPM and the tests to run under it: side by side, but those of a file one
+# after the other, as they may share a server.
 run_pytest() {
     MPM=$1
     export MPM
     shift
     report=$reports/pytest-$MPM.xml
     # shellcheck disable=SC2086
-    /usr/bin/python3 -m pytest -q --junit-xml="$report" ${PYTEST:-} "$@"
+    /usr/bin/python3 -m pytest -q --junit-xml="$report" \
+        -n "$jobs" --dist loadfile ${PYTEST:-} "$@"
     code=$?
     total=0
     bad=0

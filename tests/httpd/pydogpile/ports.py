@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loopback ports that nobody listens on."""
+import os
 import random
 import socket
 
-# Below the range from which the kernel takes the ports of clients.
+# Below the range from which the kernel takes the ports of clients. Of those
+# that run tests side by side each has a share of its own: a port that is free
+# isn't listened on at once.
 FIRST, LAST = 12000, 32000
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").lstrip("gw"))
+SHARE = (LAST - FIRST) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
 
 LISTEN, TIME_WAIT = "0A", "06"  # in /proc/net/tcp
 
@@ -37,6 +42,6 @@ def connections(port):
 
 def free():
     while True:
-        port = random.SystemRandom().randrange(FIRST, LAST)
+        port = FIRST + WORKER * SHARE + random.SystemRandom().randrange(SHARE)
         if is_free(port):
             return port
