@@ -179,7 +179,7 @@ demo: deps ## see it work; ONCE=1 stops after the herd, PORT= moves it
 # The packages must be there before make asks pkg-config for their flags.
 .PHONY: test
 test: deps ## run every test; ends with a plain total
-	$(Q)$(MAKE) --no-print-directory test-binaries
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) test-binaries
 	$(Q)BUILD="$(BUILD)" UNIT="$(UNIT_BIN)" CONTRACT="$(CONTRACT_BIN)" \
 	    FUZZ="$(FUZZ_BIN)" SANITIZE="$(SANITIZE)" JOBS="$(JOBS)" tests/run.sh
 

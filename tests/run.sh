@@ -49,24 +49,52 @@ end_part() {
     failed=$((failed + 1))
 }
 
+log_of() {
+    echo "$reports/$(echo "${1#"$BUILD"/}" | tr / -).log"
+}
+
+# Runs programs side by side, those that take longest first. They mostly wait:
+# one more than there are processors. What each said is in its log, followed by
+# the code it ended with.
+run_together() {
+    # shellcheck disable=SC2016
+    for program; do
+        echo "$program" "$(log_of "$program")"
+    done | xargs -r -L 1 -P $((jobs + 1)) sh -c \
+        '"$0" >"$1" 2>&1; printf "\nexit %d\n" $? >>"$1"'
+}
+
+code_of() {
+    sed -n '$s/^exit //p' "$(log_of "$1")"
+}
+
 # A libcheck program says "66%: Checks: 3, Failures: 1, Errors: 0". One that
 # dies, leaks or says nothing else wrong counts as one failure.
-run_check() {
-    log=$reports/$(echo "${1#"$BUILD"/}" | tr / -).log
-    "$1" >"$log" 2>&1
-    code=$?
+count_check() {
+    log=$(log_of "$1")
+    code=$(code_of "$1")
     totals=$(sed -n 's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' "$log")
     # shellcheck disable=SC2086
     set -- "$1" ${totals:-0 0 0}
     bad=$(($3 + $4))
-    if [ "$bad" -eq 0 ] && { [ $code -ne 0 ] || [ "$2" -eq 0 ]; }; then
+    if [ "$bad" -eq 0 ] && { [ "$code" != 0 ] || [ "$2" -eq 0 ]; }; then
         count "$2" 1
     else
         count $(($2 - bad)) "$bad"
         [ "$bad" -eq 0 ] && return
     fi
-    echo "FAILED $1 (exit $code)"
+    echo "FAILED $1"
     sed 's/^/    /' "$log"
+}
+
+# A model says "ok ..." or "FAILED ..." for each thing it was asked.
+count_models() {
+    log=$(log_of "$models")
+    good=$(grep -c '^ok ' "$log")
+    bad=$(grep -c '^FAILED' "$log")
+    [ "$(code_of "$models")" != 0 ] && [ "$bad" -eq 0 ] && bad=1
+    count "$good" "$bad"
+    [ "$bad" -eq 0 ] || sed 's/^/    /' "$log"
 }
 
 run_script() {
@@ -123,25 +151,18 @@ run_pytest() {
     count $((total - bad)) $bad
 }
 
+models=
+[ -n "${SANITIZE:-}" ] || models=tests/models/run.sh
+# shellcheck disable=SC2086
+run_together $models ${CONTRACT:-} ${UNIT:-}
+
 part "unit tests"
-for program in ${UNIT:-}; do run_check "$program"; done
+for program in ${UNIT:-}; do count_check "$program"; done
 end_part
 
 part "contracts of lockers and stores"
-for program in ${CONTRACT:-}; do run_check "$program"; done
+for program in ${CONTRACT:-}; do count_check "$program"; done
 end_part
-
-# A model says "ok ..." or "FAILED ..." for each thing it was asked.
-run_models() {
-    log=$reports/models.log
-    tests/models/run.sh >"$log" 2>&1
-    code=$?
-    good=$(grep -c '^ok ' "$log")
-    bad=$(grep -c '^FAILED' "$log")
-    [ $code -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
-    count "$good" "$bad"
-    [ "$bad" -eq 0 ] || sed 's/^/    /' "$log"
-}
 
 part "fuzz corpus"
 for program in ${FUZZ:-}; do run_fuzz "$program"; done
@@ -149,7 +170,7 @@ end_part
 
 if [ -z "${SANITIZE:-}" ]; then
     part "models of the lock protocol"
-    run_models
+    count_models
     end_part
 
     part "checks"
