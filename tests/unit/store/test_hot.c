@@ -20,6 +20,7 @@ static struct {
 } kept;
 
 static dp_hot_t *hot;
+static apr_size_t arena_bytes = 2 << 20;
 
 static dogpile_key_t key_of(int n)
 {
@@ -70,10 +71,14 @@ static void keep(int n, const char *text, apr_interval_time_t lifetime)
 
 static void set_up(apr_size_t bytes_max, int records_max)
 {
+    dp_arena_t *arena;
+
     memset(&kept, 0, sizeof(kept));
     unit_now = apr_time_from_sec(1000000);
-    ck_assert_int_eq(
-        dp_hot_create(&hot, bytes_max, records_max, &unit_clock, unit_pool), 0);
+    ck_assert_int_eq(dp_arena_create(&arena, arena_bytes, 0, unit_pool), 0);
+    ck_assert_int_eq(dp_hot_create(&hot, bytes_max, records_max, arena,
+                                   &unit_clock, unit_pool),
+                     0);
 }
 
 /* What is found, as a text; "" for nothing. `user` NULL: for a moment. */
@@ -276,9 +281,61 @@ START_TEST(bytes_are_bounded)
 }
 END_TEST
 
+/* Others use the arena, too: where it is full, what was used least goes. */
+START_TEST(what_finds_no_room_takes_it)
+{
+    char *large = apr_palloc(unit_pool, 3001);
+    apr_pool_t *user;
+    int i;
+
+    memset(large, 'x', 3000);
+    large[3000] = '\0';
+    arena_bytes = 16 * 1024; /* of five records, not of more */
+    set_up(64 * 1024, 100);
+    apr_pool_create(&user, unit_pool);
+    for (i = 0; i < NRECORDS; i++) {
+        large[0] = (char)('a' + i);
+        keep(i, large, apr_time_from_sec(3600));
+        found(i, NULL);
+        ck_assert_str_eq(found(i, user), large);
+        ck_assert_int_le(records(), 5);
+        ck_assert_int_eq(kept.looks, 2 * (i + 1));
+        apr_pool_clear(user);
+    }
+    ck_assert_str_eq(found(NRECORDS - 1, NULL), large);
+    ck_assert_int_eq(kept.looks, 2 * NRECORDS);
+    found(0, NULL);
+    ck_assert_int_eq(kept.looks, 2 * NRECORDS + 1);
+}
+END_TEST
+
+/* Nothing can go while somebody uses it: then it isn't kept. */
+START_TEST(what_is_in_use_stays)
+{
+    char *large = apr_palloc(unit_pool, 3001);
+    apr_pool_t *user;
+    int i;
+
+    memset(large, 'x', 3000);
+    large[3000] = '\0';
+    arena_bytes = 16 * 1024;
+    set_up(64 * 1024, 100);
+    apr_pool_create(&user, unit_pool);
+    for (i = 0; i < NRECORDS; i++) {
+        keep(i, large, apr_time_from_sec(3600));
+        found(i, user);
+        ck_assert_str_eq(found(i, user), large);
+    }
+    ck_assert_int_eq(records(), 0);
+    apr_pool_clear(user);
+    found(0, NULL);
+    ck_assert_int_eq(records(), 1);
+}
+END_TEST
+
 UNIT_MAIN("store/hot", what_is_asked_for_again_needs_no_look,
           another_version_is_seen_within_a_second, the_same_version_stays,
           own_writing_is_seen_at_once, what_has_expired_is_looked_up_each_time,
           what_has_expired_is_found_for_a_second,
           a_user_keeps_what_others_forget, the_least_recently_used_makes_room,
-          bytes_are_bounded)
+          bytes_are_bounded, what_finds_no_room_takes_it, what_is_in_use_stays)
