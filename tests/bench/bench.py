@@ -85,7 +85,6 @@ class Bench:
         self.long_delay = 1000 if quick else 3000
         self.refresh_delay = 500 if quick else 1000
         self.sick_delay = 300
-        self.rest_ms = 300  # longer than Varnish's timeout_linger, 50 ms
         self.victims = 10 if quick else 50
         # A parked client takes two descriptors of its server's.
         self.crowd = min(10000, (raise_file_limit() - SPARE_FILES) // 2)
@@ -124,10 +123,10 @@ class Bench:
         metatile = wms.Metatile(ZOOM, self._next(), COLD_Y)
         return metatile.tiles(path=f"/{kind}/wms", layers=kind)
 
-    def herd(self, server, paths, clients=None, used=False, **options):
+    def herd(self, server, paths, clients=None, rest_ms=None, **options):
         """On new connections, or on those that were used and rested."""
-        if used:
-            options |= {"w": server.held, "r": self.rest_ms}
+        if rest_ms is not None:
+            options |= {"w": server.held, "r": rest_ms}
         return load.Herd(self.programs / "herd", server.port, paths, clients,
                          **options)
 

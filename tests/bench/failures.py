@@ -5,8 +5,8 @@ import time
 
 from pydogpile import client
 from pydogpile.wait import settled, until
-from scenarios import (COUNTED, QUANTILES, Scenario, overheads, server_url,
-                       warm_short)
+from scenarios import (COUNTED, QUANTILES, REST_MS, Scenario, overheads,
+                       server_url, warm_short)
 
 CLIENTS = 50
 PATIENCE_SEC = 2  # of clients who might have an expired tile at once
@@ -35,7 +35,7 @@ def expired(bench, server, script):
     bench.source.set(delay=bench.sick_delay, **script)
     answers = []
     for _ in range(2):
-        herd, _ = bench.herd(server, [bench.short], CLIENTS, used=True,
+        herd, _ = bench.herd(server, [bench.short], CLIENTS, rest_ms=REST_MS,
                              s=PATIENCE_SEC).answers()
         answers += herd
         settled(bench.source.count, 0.5)
@@ -50,7 +50,7 @@ def broken(bench, server):
     """A herd, one more who is told when to come again, and one who does."""
     path = bench.cold("one")
     bench.source.set(delay=bench.delay, status=500)
-    answers, _ = bench.herd(server, [path], bench.victims, used=True,
+    answers, _ = bench.herd(server, [path], bench.victims, rest_ms=REST_MS,
                             s=180).answers()
     statuses = {one.status for one in answers}
     upstream = bench.source.count()

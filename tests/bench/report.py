@@ -2,14 +2,17 @@
 """Tables of a run, for the terminal and for docs/benchmarks.md."""
 import datetime
 import platform
+import re
 import subprocess
 
 import chart
 import servers
 from goals import TILE, WORDS, median, net
+from scenarios import REST_MS
 
 PACKAGES = ("apache2-bin", "libapache2-mod-mapcache", "nginx-light", "varnish",
             "wrk", "cgi-mapserver", "libpng16-16", "zlib1g")
+VARIANT = re.compile("-(new|soon)$")
 CLASSES = {kind.title: kind for kind in (
     servers.Dogpile, servers.Mapcache, servers.CacheDisk, servers.Nginx,
     servers.Varnish)}
@@ -53,7 +56,7 @@ BOTTOM = """\
 - The rest matters as well. For 50 ms after an answer a thread of Varnish stays
   with its connection (`timeout_linger`), and answers who asks again within them
   sooner than here. Tiles of one view are asked for like that, the first ones
-  after a move are not.
+  after a move are not. expired-soon is measured without a rest.
 - httpd has 2 children of 128 threads, one for each core, where nothing else is
   said. Hits are counted by wrk over 32 connections kept alive; server and
   client have a core each, so servers of several processes have one as well.
@@ -100,7 +103,8 @@ def number(value):
 
 def mark(title, scenario, rounds):
     """" !" where the source wasn't asked as often as expected."""
-    expected = getattr(CLASSES.get(title), "expects", {}).get(scenario)
+    expected = getattr(CLASSES.get(title), "expects", {}).get(
+        VARIANT.sub("", scenario))
     if expected == servers.EACH:
         expected = rounds[0]["clients"]
     counts = {one.get("upstream") for one in rounds} - {None}
@@ -208,5 +212,5 @@ def write(folder, bench, made, verdicts, results):
         TOP.format(minutes=bench.minutes())
         + "\n".join(lines + machine(bench)) + "\n"
         + BOTTOM.format(cores=bench.cores, delay=bench.delay,
-                        rest=bench.rest_ms))
+                        rest=REST_MS))
     (folder / "benchmarks.svg").write_text(chart.draw(results))

@@ -25,6 +25,7 @@ from pydogpile.wait import settled, until
 HERD = ("mod_dogpile", "mod_mapcache", "mod_cache_disk", "nginx", "Varnish")
 WAKES = ("mod_proxy without the module", "who began the flight",
          "a waiter in the same child", "a waiter in another child")
+REST_MS = 300    # of connections in use; Varnish's timeout_linger is 50 ms
 FRESH_SEC = 2.2  # after which what lives for a second is stale everywhere
 
 
@@ -66,11 +67,11 @@ def around(bench, clients):
             "after": load.quantile(answered, 0.95) - written}
 
 
-def herd(bench, server, paths, clients, delay, used=True):
+def herd(bench, server, paths, clients, delay, rest_ms=REST_MS):
     if static(server):
         paths, delay = ["/static/tile.png"], 0
     bench.source.set(delay=delay)
-    answers, _ = bench.herd(server, paths, clients, used).answers()
+    answers, _ = bench.herd(server, paths, clients, rest_ms).answers()
     seen = {**overheads(answers, delay), "clients": clients}
     if not static(server):
         seen["upstream"] = bench.source.count()
@@ -79,8 +80,8 @@ def herd(bench, server, paths, clients, delay, used=True):
     return seen
 
 
-def herd_one(bench, server, used=True):
-    return herd(bench, server, [bench.cold("one")], 100, bench.delay, used)
+def herd_one(bench, server, rest_ms=REST_MS):
+    return herd(bench, server, [bench.cold("one")], 100, bench.delay, rest_ms)
 
 
 def herd_meta(bench, server):
@@ -144,10 +145,10 @@ def warm_short(bench, servers):
     time.sleep(FRESH_SEC)
 
 
-def expired(bench, server, used=True):
+def expired(bench, server, rest_ms=REST_MS):
     delay = bench.refresh_delay
     bench.source.set(delay=delay)
-    answers, _ = bench.herd(server, [bench.short], 50, used).answers()
+    answers, _ = bench.herd(server, [bench.short], 50, rest_ms).answers()
     settled(bench.source.count, 0.5)
     seen = overheads(answers, 0)
     seen["waited"] = sum(one.latency >= delay / 2 for one in answers)
@@ -158,7 +159,7 @@ def expired(bench, server, used=True):
 def leaver(bench, server):
     """Client 0 asks, 20 others 50 ms later, and 50 ms later it is gone."""
     bench.source.set(delay=bench.delay)
-    answers, _ = bench.herd(server, [bench.cold("one")], 21, used=True, d=50,
+    answers, _ = bench.herd(server, [bench.cold("one")], 21, REST_MS, d=50,
                             l=100).answers()
     late = [dataclasses.replace(one, asked=answers[0].asked)
             for one in answers[1:]]
@@ -248,7 +249,7 @@ HERDS = (
              "Opened beforehand, but not used. nginx and Varnish accept them "
              "before the clock runs; httpd, which has the kernel wait for the "
              "first request, while it runs. Overhead, ms.",
-             functools.partial(herd_one, used=False),
+             functools.partial(herd_one, rest_ms=None),
              {**COUNTED, **QUANTILES, "before": "before", "after": "after"},
              (*HERD, "a static tile"), rounds=2, ratios=NET),
     Scenario("herd-meta", "64 clients, the 16 tiles of a cold metatile",
@@ -275,12 +276,17 @@ HERDS = (
     Scenario("expired", "50 clients, an expired tile",
              "The source takes a second to refresh it; latency, ms. Waited: "
              "clients who weren't answered in half of that.",
-             expired, {**COUNTED, "waited": "waited", **QUANTILES}, rounds=3,
+             expired, {**COUNTED, "waited": "waited", **QUANTILES}, rounds=7,
              prepare=warm_short),
     Scenario("expired-new", "the same over new connections",
              "Which httpd accepts while the clock runs, and nginx and Varnish "
              "before; latency, ms.",
-             functools.partial(expired, used=False),
+             functools.partial(expired, rest_ms=None),
+             {**COUNTED, "waited": "waited", **QUANTILES}, rounds=2,
+             prepare=warm_short),
+    Scenario("expired-soon", "the same, asked for without a rest",
+             "Over connections that were used a moment before; latency, ms.",
+             functools.partial(expired, rest_ms=0),
              {**COUNTED, "waited": "waited", **QUANTILES}, rounds=2,
              prepare=warm_short),
     Scenario("leaver", "the first client leaves",
