@@ -20,6 +20,9 @@ struct dp_arena_t {
     apr_pool_t *pool;
     char *begin; /* NULL: there is no memory */
     apr_size_t size;
+    int huge;
+    char *used;   /* the end of what was ever in use */
+    char *joined; /* until there the system may make huge pages */
     void *mapping;
 };
 
@@ -37,7 +40,7 @@ static apr_status_t unmap(void *baton)
 }
 
 /* From the first whole huge page on. */
-static void map(dp_arena_t *arena, int huge)
+static void map(dp_arena_t *arena)
 {
     apr_size_t before;
 
@@ -49,7 +52,9 @@ static void map(dp_arena_t *arena, int huge)
     apr_pool_cleanup_register(arena->pool, arena, unmap, apr_pool_cleanup_null);
     before = HUGE_BYTES - (uintptr_t)arena->mapping % HUGE_BYTES;
     arena->begin = (char *)arena->mapping + before;
-    madvise(arena->begin, arena->size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    arena->used = arena->begin;
+    arena->joined = arena->begin;
+    madvise(arena->begin, arena->size, MADV_NOHUGEPAGE);
 }
 
 apr_status_t dp_arena_create(dp_arena_t **arena, apr_size_t size, int huge,
@@ -59,7 +64,8 @@ apr_status_t dp_arena_create(dp_arena_t **arena, apr_size_t size, int huge,
 
     made->pool = pool;
     made->size = size;
-    map(made, huge);
+    made->huge = huge;
+    map(made);
     *arena = made;
     return apr_thread_mutex_create(&made->mutex, APR_THREAD_MUTEX_DEFAULT,
                                    pool);
@@ -75,6 +81,20 @@ static int is_ready_locked(dp_arena_t *arena)
                       == APR_SUCCESS);
 }
 
+/* Who touches a new huge page first waits until all of it is cleared, for some
+ * milliseconds in a virtual machine. So small pages are used first, and those
+ * that are full are left to the kernel, which joins them in the background. */
+static void use_locked(dp_arena_t *arena, char *end)
+{
+    while (arena->huge && arena->joined + HUGE_BYTES <= arena->used) {
+        madvise(arena->joined, HUGE_BYTES, MADV_HUGEPAGE);
+        arena->joined += HUGE_BYTES;
+    }
+    if (end > arena->used) {
+        arena->used = end;
+    }
+}
+
 void *dp_arena_alloc(dp_arena_t *arena, apr_size_t size)
 {
     apr_rmm_off_t offset;
@@ -84,6 +104,7 @@ void *dp_arena_alloc(dp_arena_t *arena, apr_size_t size)
     offset = is_ready_locked(arena) ? apr_rmm_malloc(arena->blocks, size) : 0;
     if (offset != 0) {
         block = apr_rmm_addr_get(arena->blocks, offset);
+        use_locked(arena, (char *)block + size);
     }
     apr_thread_mutex_unlock(arena->mutex);
     return block;

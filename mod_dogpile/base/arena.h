@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Memory for what a child reads again and again, here and there: one mapping,
- * in huge pages where the system has some for who asks. In pages of 4 KiB the
- * processor finds its way to one of a thousand tiles anew each time.
+ * that comes to be in huge pages where the system has some for who asks. In
+ * pages of 4 KiB the processor finds its way to one of a thousand tiles anew
+ * each time.
  */
 #ifndef DP_BASE_ARENA_H
 #define DP_BASE_ARENA_H
