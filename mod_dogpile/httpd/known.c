@@ -13,12 +13,15 @@
 #include "httpd/known.h"
 
 #include <http_request.h>
+#include <string.h>
 
 #include "httpd/handler.h"
 #include "httpd/memo.h"
 #include "httpd/reply.h"
 #include "httpd/start.h"
 #include "httpd/usable.h"
+
+#define PROXY "mod_proxy.c"
 
 /* A request that can be answered. */
 typedef struct dp_known_t {
@@ -112,7 +115,7 @@ static int show(request_rec *r)
 void dp_known_register(void)
 {
     static const char *const rewrite[] = {"mod_rewrite.c", NULL};
-    static const char *const proxy[] = {"mod_proxy.c", NULL};
+    static const char *const proxy[] = {PROXY, NULL};
 
     ap_hook_fixups(hide, rewrite, proxy, APR_HOOK_FIRST);
     ap_hook_fixups(show, proxy, NULL, APR_HOOK_FIRST);
@@ -120,12 +123,24 @@ void dp_known_register(void)
 
 /* --- the answer --------------------------------------------------------- */
 
-/* Fixups that came later have given it a header field after all. It begins
- * anew; redirected requests have no memo. */
-static int begin_anew(request_rec *r)
+/* The fixup that it was spared, for a request that goes to its source after
+ * all. Running all fixups again, or the request, would do twice what others
+ * have done. */
+static int fix_up(request_rec *r)
 {
-    ap_internal_redirect(r->unparsed_uri, r);
-    return OK;
+    const apr_array_header_t *hooks = ap_hook_get_fixups();
+    int status = DECLINED;
+    int i;
+
+    for (i = 0; i < hooks->nelts; i++) {
+        const ap_LINK_fixups_t *hook =
+            &APR_ARRAY_IDX(hooks, i, ap_LINK_fixups_t);
+
+        if (strcmp(hook->szName, PROXY) == 0) {
+            status = hook->pFunc(r);
+        }
+    }
+    return status == OK ? DECLINED : status;
 }
 
 static int answer(request_rec *r, const dp_known_t *known)
@@ -152,8 +167,9 @@ int dp_known_answer(request_rec *r)
     const dp_req_t *req = dp_req_of(r);
     dp_known_t *known = req != NULL ? req->known : NULL;
 
+    /* Fixups that came later may have given it a header field. */
     if (known != NULL && !is_plain(r)) {
-        return begin_anew(r);
+        return fix_up(r);
     }
     if (known == NULL) {
         known = find(r);

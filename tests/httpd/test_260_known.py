@@ -59,13 +59,17 @@ def test_mod_proxy_makes_no_url_for_a_known_request(known):
     assert files(server)[0].startswith(plain + "?SERVICE=WMS")
 
 
+LATE = ("RequestHeader set Authorization \"Basic eA==\" "
+        "\"expr=%{HTTP:X-Say} == 'yes'\"")
+
+
 def test_late_credentials_are_seen(known):
     """Where a fixup gives a known request credentials of its own, it goes to
-    the source with them, under the URL that any other request gets."""
-    server, path, _ = known(
-        'RequestHeader set Authorization "Basic eA==" '
-        '"expr=%{HTTP:X-Say} == \'yes\'"')
+    the source with them, once, under the URL and with the header fields that
+    any other request gets."""
+    server, path, _ = known(LATE, "RequestHeader add X-Often once")
     fresh = wms.tile(8, 133, 86, layers="b\u00e9 c")
+    asked_before = server.status["requests"]
     for asked in (path, fresh):
         passed = client.get(server.url(asked), headers=SAID)
         assert passed.status == 200
@@ -73,11 +77,32 @@ def test_late_credentials_are_seen(known):
             "mod_dogpile; fwd=bypass; detail=\"authorization\"")
     ours, other = server.upstream.requests
     assert ours.headers["authorization"] == "Basic eA=="
+    assert ours.headers["x-often"] == other.headers["x-often"] == "once"
     assert ours.path == other.path
     assert {**ours.query, "LAYERS": ""} == {**other.query, "LAYERS": ""}
     again = client.get(server.url(path))
     assert "; hit" in again.header("Cache-Status")
     assert server.upstream.count == 2
+    assert server.status["requests"] == asked_before + 3
+
+
+def test_late_credentials_after_the_last_rule(httpd, upstream):
+    """Where mod_rewrite has brought a known request to its source and does no
+    more, a fixup that gives it credentials changes nothing of that."""
+    server = httpd(
+        HEADERS + "LoadModule rewrite_module ${MODULES}/mod_rewrite.so\n"
+        "RewriteEngine On\nRewriteCond %{ENV:REDIRECT_STATUS} ^$\n"
+        'RewriteRule "^/wms$" "http://127.0.0.1:${UPSTREAM}/wms" [P,END]\n'
+        '<Location "/wms">\nDogpileEnable On\n'
+        f'DogpileStore "disk:${{DIR}}/store"\n{ALONE}\n{LATE}\n</Location>\n',
+        children=1)
+    server.upstream = upstream
+    path = wms.tile(8, 133, 86)
+    first = warm(server, path)
+    passed = client.get(server.url(path), headers=SAID)
+    assert (passed.status, passed.body) == (200, first.body)
+    assert upstream.count == 1
+    assert upstream.requests[0].headers["authorization"] == "Basic eA=="
 
 
 def test_who_may_not_come_gets_nothing_known(known):
