@@ -344,9 +344,9 @@ static void make_hot(void)
 
     apr_pool_create_unmanaged(&lasting);
     dp_arena_create(&arena, ARENA_BYTES, dp_child.is_threaded, lasting);
+    dp_child.memos = dp_memos_create(arena, lasting);
     dp_hot_create(&dp_child.hot, HOT_BYTES, HOT_RECORDS, arena, &dp_clock_real,
                   lasting);
-    dp_child.memos = dp_memos_create(arena, lasting);
     dp_child.lines = dp_known_lines_create(lasting);
 }
 
@@ -363,13 +363,13 @@ void dp_child_init(apr_pool_t *pchild, server_rec *s)
     dp_child.max_blocked = dp_capacity_blocked();
     apr_thread_mutex_create(&dp_child.master_mutex, APR_THREAD_MUTEX_DEFAULT,
                             pchild);
-    make_hot();
     /* Signals are the MPM's: no thread that is made here takes one. */
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     if (dp_global->is_enabled) {
         /* Registered first, it runs last: after the end of the flights. */
         apr_pool_pre_cleanup_register(pchild, NULL, forget_child);
+        make_hot();
         dp_cut_child_init(pchild);
         start_flights(pchild, s);
         start_back_ends(pchild);
