@@ -16,9 +16,7 @@
 
 struct dp_arena_t {
     apr_thread_mutex_t *mutex;
-    apr_rmm_t *blocks; /* NULL: nothing was asked for yet */
-    apr_pool_t *pool;
-    char *begin; /* NULL: there is no memory */
+    apr_rmm_t *blocks; /* NULL: there is no memory */
     apr_size_t size;
     int huge;
     char *used;   /* the end of what was ever in use */
@@ -40,21 +38,23 @@ static apr_status_t unmap(void *baton)
 }
 
 /* From the first whole huge page on. */
-static void map(dp_arena_t *arena)
+static void map(dp_arena_t *arena, apr_pool_t *pool)
 {
     apr_size_t before;
+    char *begin;
 
     arena->mapping = mmap(NULL, mapped(arena), PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (arena->mapping == MAP_FAILED) {
         return;
     }
-    apr_pool_cleanup_register(arena->pool, arena, unmap, apr_pool_cleanup_null);
+    apr_pool_cleanup_register(pool, arena, unmap, apr_pool_cleanup_null);
     before = HUGE_BYTES - (uintptr_t)arena->mapping % HUGE_BYTES;
-    arena->begin = (char *)arena->mapping + before;
-    arena->used = arena->begin;
-    arena->joined = arena->begin;
-    madvise(arena->begin, arena->size, MADV_NOHUGEPAGE);
+    begin = (char *)arena->mapping + before;
+    arena->used = begin;
+    arena->joined = begin;
+    madvise(begin, arena->size, MADV_NOHUGEPAGE);
+    apr_rmm_init(&arena->blocks, NULL, begin, arena->size, pool);
 }
 
 apr_status_t dp_arena_create(dp_arena_t **arena, apr_size_t size, int huge,
@@ -62,23 +62,12 @@ apr_status_t dp_arena_create(dp_arena_t **arena, apr_size_t size, int huge,
 {
     dp_arena_t *made = apr_pcalloc(pool, sizeof(*made));
 
-    made->pool = pool;
     made->size = size;
     made->huge = huge;
-    map(made);
+    map(made, pool);
     *arena = made;
     return apr_thread_mutex_create(&made->mutex, APR_THREAD_MUTEX_DEFAULT,
                                    pool);
-}
-
-/* apr_rmm writes at the beginning: not before there is a reason. */
-static int is_ready_locked(dp_arena_t *arena)
-{
-    return arena->blocks != NULL
-           || (arena->begin != NULL
-               && apr_rmm_init(&arena->blocks, NULL, arena->begin, arena->size,
-                               arena->pool)
-                      == APR_SUCCESS);
 }
 
 /* Who touches a new huge page first waits until all of it is cleared, for some
@@ -101,7 +90,7 @@ void *dp_arena_alloc(dp_arena_t *arena, apr_size_t size)
     void *block = NULL;
 
     apr_thread_mutex_lock(arena->mutex);
-    offset = is_ready_locked(arena) ? apr_rmm_malloc(arena->blocks, size) : 0;
+    offset = arena->blocks ? apr_rmm_malloc(arena->blocks, size) : 0;
     if (offset != 0) {
         block = apr_rmm_addr_get(arena->blocks, offset);
         use_locked(arena, (char *)block + size);

@@ -13,7 +13,7 @@
 #include <apr_strings.h>
 #include <pthread.h>
 
-/* Powers of two; 8192 requests are a few hundred map views. */
+/* Powers of two; 8192 requests are a few hundred map views, in 6 MB. */
 #define SETS 1024
 #define WAYS 8
 #define LOCKS 16
@@ -25,7 +25,7 @@
 #define URI_MAX 640
 
 /* Virtual hosts and places with settings of their own. */
-#define SITUATIONS 64
+#define SITUATIONS 256
 
 /* Under what a request was made; many share one. */
 typedef struct situation_t {
@@ -36,15 +36,18 @@ typedef struct situation_t {
 typedef struct place_t {
     const situation_t *situation;
     dp_memo_t memo;
-    apr_size_t size; /* of what follows */
-    char uri[];      /* with its zero */
+    apr_size_t size;   /* of the next */
+    char uri[URI_MAX]; /* with its zero */
 } place_t;
 
-/* The most recently used first, the free ones last. */
+/* What a place takes of the arena. */
+#define PLACE_BYTES (sizeof(place_t) + 64)
+
+/* The most recently used first, those that were never used last. */
 typedef struct set_t {
     struct {
         unsigned int hash;
-        place_t *place; /* NULL: free */
+        place_t *place; /* made at the first use, and kept; or NULL */
     } ways[WAYS];
 } set_t;
 
@@ -66,7 +69,7 @@ typedef struct asked_t {
     const dp_dir_t *dir;
 } asked_t;
 
-dp_memos_t *dp_memos_create(dp_arena_t *arena, apr_pool_t *pool)
+dp_memos_t *dp_memos_create(int huge, apr_pool_t *pool)
 {
     dp_memos_t *made = apr_pcalloc(pool, sizeof(*made));
     int i;
@@ -75,7 +78,7 @@ dp_memos_t *dp_memos_create(dp_arena_t *arena, apr_pool_t *pool)
         pthread_mutex_init(&made->locks[i], NULL);
     }
     pthread_mutex_init(&made->situations_lock, NULL);
-    made->arena = arena;
+    dp_arena_create(&made->arena, SETS * WAYS * PLACE_BYTES, huge, pool);
     return made;
 }
 
@@ -214,14 +217,33 @@ static const situation_t *situation_of(dp_memos_t *memos, const asked_t *asked)
     return found;
 }
 
-/* NULL where there is no room. */
-static place_t *make_place(dp_memos_t *memos, const asked_t *asked)
+/* One that was never used, or the one that was used least recently. NULL where
+ * there is no memory. */
+static place_t *choose_locked(dp_memos_t *memos, set_t *set, unsigned int hash)
+{
+    place_t *place;
+    int i = 0;
+
+    while (i < WAYS - 1 && set->ways[i].place != NULL) {
+        i++;
+    }
+    place = set->ways[i].place;
+    if (place == NULL) {
+        place = dp_arena_alloc(memos->arena, sizeof(*place));
+    }
+    if (place != NULL) {
+        put_first(set, i, hash, place);
+    }
+    return place;
+}
+
+static place_t *add_locked(dp_memos_t *memos, set_t *set, const asked_t *asked)
 {
     const situation_t *situation = situation_of(memos, asked);
     place_t *place = NULL;
 
     if (situation != NULL) {
-        place = dp_arena_alloc(memos->arena, sizeof(*place) + asked->size);
+        place = choose_locked(memos, set, asked->hash);
     }
     if (place != NULL) {
         place->situation = situation;
@@ -229,16 +251,6 @@ static place_t *make_place(dp_memos_t *memos, const asked_t *asked)
         memcpy(place->uri, asked->uri, asked->size);
     }
     return place;
-}
-
-/* The least recently used one has to go. */
-static void add_locked(dp_memos_t *memos, set_t *set, unsigned int hash,
-                       place_t *place)
-{
-    if (set->ways[WAYS - 1].place != NULL) {
-        dp_arena_free(memos->arena, set->ways[WAYS - 1].place);
-    }
-    put_first(set, WAYS - 1, hash, place);
 }
 
 void dp_memo_keep(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
@@ -255,10 +267,7 @@ void dp_memo_keep(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
     pthread_mutex_lock(lock_of(memos, &asked));
     place = find_locked(set, &asked);
     if (place == NULL) {
-        place = make_place(memos, &asked);
-        if (place != NULL) {
-            add_locked(memos, set, asked.hash, place);
-        }
+        place = add_locked(memos, set, &asked);
     }
     if (place != NULL) {
         place->memo = *memo;

@@ -22,14 +22,14 @@ typedef struct dp_memo_t {
     int index; /* of the tile in it */
 } dp_memo_t;
 
-dp_memos_t *dp_memos_create(dp_arena_t *arena, apr_pool_t *pool);
+/* With an arena of its own; `huge` as there. */
+dp_memos_t *dp_memos_create(int huge, apr_pool_t *pool);
 
 /* Whether the request is known; `memo` is set if so. From any thread. */
 int dp_memo_find(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
                  dp_memo_t *memo);
 
-/* Remember, as far as there is room in the arena. Very long requests aren't,
- * nor those under the settings of one place too many. */
+/* Remember, as far as there is memory. Very long requests aren't, nor those under the settings of one place too many. */
 void dp_memo_keep(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
                   const dp_memo_t *memo);
 

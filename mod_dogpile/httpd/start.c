@@ -38,7 +38,7 @@
 #define HOT_BYTES (64 * 1024 * 1024)
 #define HOT_RECORDS 4096
 
-/* For them and the memos, and for gaps between them. */
+/* For them, and for gaps between them. */
 #define ARENA_BYTES (HOT_BYTES + 16 * 1024 * 1024)
 
 dp_child_t dp_child;
@@ -344,7 +344,7 @@ static void make_hot(void)
 
     apr_pool_create_unmanaged(&lasting);
     dp_arena_create(&arena, ARENA_BYTES, dp_child.is_threaded, lasting);
-    dp_child.memos = dp_memos_create(arena, lasting);
+    dp_child.memos = dp_memos_create(dp_child.is_threaded, lasting);
     dp_hot_create(&dp_child.hot, HOT_BYTES, HOT_RECORDS, arena, &dp_clock_real,
                   lasting);
     dp_child.lines = dp_known_lines_create(lasting);

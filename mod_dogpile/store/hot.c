@@ -165,18 +165,22 @@ static void take_out_locked(dp_hot_t *hot, entry_t *entry)
     drop_locked(entry);
 }
 
-/* Whether there was one. */
+/* Of those that nobody uses, which alone makes room. Whether there was one. */
 static int take_out_oldest(dp_hot_t *hot)
 {
-    int found;
+    entry_t *end = APR_RING_SENTINEL(hot->order, entry_t, link);
+    entry_t *entry;
 
     lock(hot);
-    found = !APR_RING_EMPTY(hot->order, entry_t, link);
-    if (found) {
-        take_out_locked(hot, APR_RING_LAST(hot->order));
+    entry = APR_RING_LAST(hot->order);
+    while (entry != end && entry->users > 0) {
+        entry = APR_RING_PREV(entry, link);
+    }
+    if (entry != end) {
+        take_out_locked(hot, entry);
     }
     unlock(hot);
-    return found;
+    return entry != end;
 }
 
 static apr_status_t let_go(void *baton)

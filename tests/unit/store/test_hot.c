@@ -281,7 +281,7 @@ START_TEST(bytes_are_bounded)
 }
 END_TEST
 
-/* Others use the arena, too: where it is full, what was used least goes. */
+/* An arena has gaps: where it is full, what was used least goes. */
 START_TEST(what_finds_no_room_takes_it)
 {
     char *large = apr_palloc(unit_pool, 3001);
@@ -309,7 +309,7 @@ START_TEST(what_finds_no_room_takes_it)
 }
 END_TEST
 
-/* Nothing can go while somebody uses it: then it isn't kept. */
+/* Nothing can go while somebody uses it: then others don't get in. */
 START_TEST(what_is_in_use_stays)
 {
     char *large = apr_palloc(unit_pool, 3001);
@@ -326,10 +326,17 @@ START_TEST(what_is_in_use_stays)
         found(i, user);
         ck_assert_str_eq(found(i, user), large);
     }
-    ck_assert_int_eq(records(), 0);
+    ck_assert_int_eq(records(), 5);
+    i = kept.looks;
+    found(0, user);
+    ck_assert_int_eq(kept.looks, i);
+    found(NRECORDS - 1, user);
+    ck_assert_int_eq(kept.looks, i + 1);
     apr_pool_clear(user);
-    found(0, NULL);
-    ck_assert_int_eq(records(), 1);
+    found(NRECORDS - 1, NULL);
+    ck_assert_int_eq(records(), 5);
+    found(NRECORDS - 1, NULL);
+    ck_assert_int_eq(kept.looks, i + 2);
 }
 END_TEST
 
