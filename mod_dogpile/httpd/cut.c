@@ -107,18 +107,6 @@ static void cut_tiles(work_t *work, apr_pool_t *pool)
     }
 }
 
-/* Of nobody but its user. */
-static apr_pool_t *make_pool(void)
-{
-    apr_allocator_t *allocator;
-    apr_pool_t *pool;
-
-    apr_allocator_create(&allocator);
-    apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
-    apr_allocator_owner_set(allocator, pool);
-    return pool;
-}
-
 /* A cut with tiles left, that may have one cutter more. */
 static work_t *find_locked(void)
 {
@@ -133,9 +121,10 @@ static work_t *find_locked(void)
 
 static void help_locked(work_t *work)
 {
-    apr_pool_t *pool = make_pool();
+    apr_pool_t *pool;
     int place;
 
+    apr_pool_create_unmanaged(&pool); /* of nobody but this thread */
     work->cutters++;
     work->pools[work->npools++] = pool;
     pthread_mutex_unlock(&cutters.mutex);
@@ -270,6 +259,6 @@ void dp_cut_child_init(apr_pool_t *pchild)
     cutters.nthreads_max = processors > DP_CUTTERS_MAX
                                ? DP_CUTTERS_MAX
                                : (int)(processors > 1 ? processors - 1 : 0);
-    cutters.pool = make_pool();
+    apr_pool_create_unmanaged(&cutters.pool);
     apr_pool_pre_cleanup_register(pchild, NULL, stop);
 }

@@ -10,8 +10,8 @@
  */
 #include "httpd/memo.h"
 
-#include <apr_strings.h>
 #include <pthread.h>
+#include <string.h>
 
 /* Powers of two; 8192 requests are a few hundred map views, in 6 MB. */
 #define SETS 1024

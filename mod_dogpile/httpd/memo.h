@@ -29,7 +29,8 @@ dp_memos_t *dp_memos_create(int huge, apr_pool_t *pool);
 int dp_memo_find(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
                  dp_memo_t *memo);
 
-/* Remember, as far as there is memory. Very long requests aren't, nor those under the settings of one place too many. */
+/* Remember, as far as there is memory. Very long requests aren't, nor those
+ * under the settings of one place too many. */
 void dp_memo_keep(dp_memos_t *memos, const request_rec *r, const dp_dir_t *dir,
                   const dp_memo_t *memo);
 

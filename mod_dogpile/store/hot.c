@@ -55,19 +55,6 @@ struct dp_hot_t {
     uint32_t marks[MARKS];
 };
 
-/* With an allocator of its own: its memory is the system's again when it ends,
- * whoever ends it. */
-static apr_pool_t *own_pool(void)
-{
-    apr_allocator_t *allocator;
-    apr_pool_t *pool;
-
-    apr_allocator_create(&allocator);
-    apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
-    apr_allocator_owner_set(allocator, pool);
-    return pool;
-}
-
 /* Its pool has no cleanups: that costs little. */
 static void end(entry_t *entry)
 {
@@ -109,7 +96,7 @@ apr_status_t dp_hot_create(dp_hot_t **hot, apr_size_t bytes_max,
 
     /* The index grows while others use result_pool: it has a pool of its own,
      * as long-lived. */
-    made->pool = own_pool();
+    apr_pool_create_unmanaged(&made->pool);
     made->arena = arena;
     made->clock = clock;
     made->index = apr_hash_make_custom(made->pool, hash_of);
@@ -168,19 +155,19 @@ static void take_out_locked(dp_hot_t *hot, entry_t *entry)
 /* Of those that nobody uses, which alone makes room. Whether there was one. */
 static int take_out_oldest(dp_hot_t *hot)
 {
-    entry_t *end = APR_RING_SENTINEL(hot->order, entry_t, link);
+    entry_t *none = APR_RING_SENTINEL(hot->order, entry_t, link);
     entry_t *entry;
 
     lock(hot);
     entry = APR_RING_LAST(hot->order);
-    while (entry != end && entry->users > 0) {
+    while (entry != none && entry->users > 0) {
         entry = APR_RING_PREV(entry, link);
     }
-    if (entry != end) {
+    if (entry != none) {
         take_out_locked(hot, entry);
     }
     unlock(hot);
-    return entry != end;
+    return entry != none;
 }
 
 static apr_status_t let_go(void *baton)
@@ -246,10 +233,11 @@ static void *alloc(dp_hot_t *hot, apr_size_t size)
 static unsigned char *copy_bytes(dp_hot_t *hot, const dp_found_t *found)
 {
     apr_size_t length = found->record.length;
-    apr_pool_t *scratch_pool = own_pool();
+    apr_pool_t *scratch_pool;
     unsigned char *block = NULL;
     const unsigned char *bytes;
 
+    apr_pool_create_unmanaged(&scratch_pool);
     if (dp_blob_bytes(&bytes, &found->blob, 0, length, scratch_pool)
         == APR_SUCCESS) {
         block = alloc(hot, length);
@@ -274,7 +262,7 @@ static entry_t *copy(dp_hot_t *hot, const name_t *name, const dp_found_t *found,
     if (bytes == NULL) {
         return NULL;
     }
-    pool = own_pool();
+    apr_pool_create_unmanaged(&pool); /* whoever ends it */
     entry = apr_pcalloc(pool, sizeof(*entry));
     entry->hot = hot;
     entry->pool = pool;

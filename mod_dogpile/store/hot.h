@@ -27,9 +27,9 @@ typedef struct dp_hot_record_t {
     char key[DP_DIGEST_HEX_BYTES]; /* record.key as text */
 } dp_hot_record_t;
 
-/* At most that many bytes of records, in the arena, and that many records. `clock` is the time of day. The pool must outlive
- * every user's, and the arena the pool. APR_SUCCESS, or why there can be no
- * mutex. */
+/* At most that many bytes of records, in the arena, and that many records.
+ * `clock` is the time of day. The pool must outlive every user's, and the arena
+ * the pool. APR_SUCCESS, or why there can be no mutex. */
 apr_status_t dp_hot_create(dp_hot_t **hot, apr_size_t bytes_max,
                            int records_max, dp_arena_t *arena,
                            const dp_clock_t *clock, apr_pool_t *result_pool);

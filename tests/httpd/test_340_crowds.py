@@ -200,9 +200,9 @@ def test_slow_client_keeps_only_its_thread(site, dial, dawdle):
     settle(site)
 
 
-def test_passing_on_keeps_nobody(site, dial):
-    """Parked requests that turn out to be private and are passed on to a slow
-    source don't keep the others from their tile."""
+def private_and_slow():
+    """An answer that must not be shared, the same as soon as an event is set,
+    and the event."""
     private = upstream.rendered(Cache_Control="private")
     slow = threading.Event()
 
@@ -210,6 +210,13 @@ def test_passing_on_keeps_nobody(site, dial):
         slow.wait(upstream.HELD_SEC)
         return private(request)
 
+    return private, hang, slow
+
+
+def test_passing_on_keeps_nobody(site, dial):
+    """Parked requests that turn out to be private and are passed on to a slow
+    source don't keep the others from their tile."""
+    private, hang, slow = private_and_slow()
     gate = Gate("l-shared", hang)
     site.upstream.script(private)
     site.upstream.always = gate
@@ -235,13 +242,7 @@ def test_passing_on_keeps_nobody(site, dial):
 def test_who_is_passed_on_keeps_none_who_are(site, dial):
     """Parked requests that are passed on to a source that answers none of them
     all reach it, one after the other, without an event from outside."""
-    private = upstream.rendered(Cache_Control="private")
-    slow = threading.Event()
-
-    def hang(request):
-        slow.wait(upstream.HELD_SEC)
-        return private(request)
-
+    private, hang, slow = private_and_slow()
     site.upstream.script(private)
     site.upstream.always = hang
     site.upstream.hold()

@@ -281,17 +281,24 @@ START_TEST(bytes_are_bounded)
 }
 END_TEST
 
+/* With room for five records of the text that is returned. */
+static char *set_up_small(void)
+{
+    char *large = apr_pcalloc(unit_pool, 3001);
+
+    memset(large, 'x', 3000);
+    arena_bytes = 16 * 1024;
+    set_up(64 * 1024, 100);
+    return large;
+}
+
 /* An arena has gaps: where it is full, what was used least goes. */
 START_TEST(what_finds_no_room_takes_it)
 {
-    char *large = apr_palloc(unit_pool, 3001);
+    char *large = set_up_small();
     apr_pool_t *user;
     int i;
 
-    memset(large, 'x', 3000);
-    large[3000] = '\0';
-    arena_bytes = 16 * 1024; /* of five records, not of more */
-    set_up(64 * 1024, 100);
     apr_pool_create(&user, unit_pool);
     for (i = 0; i < NRECORDS; i++) {
         large[0] = (char)('a' + i);
@@ -312,14 +319,10 @@ END_TEST
 /* Nothing can go while somebody uses it: then others don't get in. */
 START_TEST(what_is_in_use_stays)
 {
-    char *large = apr_palloc(unit_pool, 3001);
+    char *large = set_up_small();
     apr_pool_t *user;
     int i;
 
-    memset(large, 'x', 3000);
-    large[3000] = '\0';
-    arena_bytes = 16 * 1024;
-    set_up(64 * 1024, 100);
     apr_pool_create(&user, unit_pool);
     for (i = 0; i < NRECORDS; i++) {
         keep(i, large, apr_time_from_sec(3600));
